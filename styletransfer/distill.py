@@ -5,6 +5,10 @@ activations divided by their RMS. It learns from crops of pictures, from procedu
 it is itself optimising at the time (as Ross et al. 2011 have an imitator visit its own states), since those are what
 it is used on. For shipping, each head [W b] = Q R is cut down to R, which keeps all inner products: statistics of R's
 output are those of the predicted activations, at the student's own width.
+
+What a run is led by are differences: of the picture's Gram matrices from the style's, and of its activations from the
+content's. An error that both sides share does no harm, so the fit is scored on the differences, too: its pictures
+under way come with their content and their style.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import safetensors.torch
 import torch
@@ -33,28 +37,36 @@ from .config import Config, StyleTransferError
 from .features import Design, Network, Width, load_network
 from .images import load_image
 from .losses import moments
-from .pixels import fit_size, resize
+from .pixels import Size, fit_size, resize
 from .transfer import iterate
 
-WIDTHS: tuple[Width, ...] = (32, 32, "M", 64, 64, "M", 96, 96, 96, 96)
+WIDTHS: tuple[Width, ...] = (32, 24, "M", 64, 64, "M", 96, 96, 96, 96)
 STYLE_LAYERS, CONTENT_LAYERS = ("relu1_1", "relu2_1", "relu3_1"), ("relu3_4",)
 GRAM_WEIGHT = 0.5  # of the Gram matrices' relative error beside that of the activations
-RATE = 5e-4
+DIFFERENCE_WEIGHT = 20.0  # of the error in what leads a run, in its own units
+CONTENT_SHARE = 0.05  # content over style in a run
+RATE = 1e-3
 KEPT_BATCHES, REUSES = 48, 4  # a batch costs its teacher more than its student: each is learnt from several times
-OWN_SHARE = 0.4  # crops from the student's own optimisations
-POOL = 64  # pictures kept of those
-OWN_EVERY = 6 * REUSES  # steps between two of them
+OWN_SHARE = 0.5  # batches from the student's own optimisations
+POOL = 96  # pictures kept of those
+OWN_EVERY = 4 * REUSES  # steps between two of them
 
-Batch = tuple[Tensor, dict[str, Tensor]]
+
+class Batch(NamedTuple):
+    """Crops (N, 3, H, W) and the teacher's activations; `led`: they are a picture under way, its content, its style."""
+
+    crops: Tensor
+    wanted: dict[str, Tensor]
+    led: bool
 
 
 @dataclass(frozen=True)
 class Fit:
     """Settings of a fit: steps of Adam, crops a step, their side in pixels, and the seed."""
 
-    steps: int = 5000
-    batch: int = 4
-    crop: int = 96
+    steps: int = 9000
+    batch: int = 3
+    crop: int = 160
     seed: int = 0
 
 
@@ -131,23 +143,47 @@ def teacher_scale(teacher: Network, images: Sequence[Tensor]) -> dict[str, Tenso
     return {layer: torch.stack(values).mean().sqrt() for layer, values in squares.items()}
 
 
-def fit_loss(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
-    """Relative error of activations plus that of each crop's Gram matrix, mean over layers."""
+def fit_loss(found: dict[str, Tensor], wanted: dict[str, Tensor], led: bool) -> Tensor:
+    """Relative error of activations plus that of each crop's Gram matrix, mean over layers; where the crops are a
+    picture under way, its content and its style, the error of the differences, too.
+    """
     terms = []
     for layer, goal in wanted.items():
         got = found[layer]
         terms.append((got - goal).square().mean() / goal.square().mean())
         if layer in STYLE_LAYERS:
-            error = gram_errors(got, goal)
+            error = relative_error(grams(got), grams(goal))
             terms.append(GRAM_WEIGHT * error.clamp_max(1.0).mean())
-    return torch.stack(terms).sum() / len(wanted)
+    loss = torch.stack(terms).sum() / len(wanted)
+    return loss + DIFFERENCE_WEIGHT * difference_error(found, wanted) if led else loss
 
 
-def gram_errors(found: Tensor, wanted: Tensor) -> Tensor:
-    """|G - A|^2 / |A|^2 for each picture of a batch (N, C, h, w)."""
-    a, b = found.flatten(2), wanted.flatten(2)
-    goal = b @ b.transpose(1, 2)
-    return (a @ a.transpose(1, 2) - goal).square().sum((1, 2)) / goal.square().sum((1, 2)).clamp_min(1e-6)
+def difference_error(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
+    """Squared error of the differences that lead a run, over the target's energy as in the relative losses.
+
+    Each map is (3, C, h, w): of the picture under way, its content and its style.
+    """
+    style = []
+    for layer in STYLE_LAYERS:
+        got, goal = grams(found[layer]), grams(wanted[layer])
+        style.append(relative_error(got[0] - got[2] + goal[2], goal[0], goal[2]).clamp_max(1.0))
+    content = []
+    for layer in CONTENT_LAYERS:
+        got, goal = found[layer], wanted[layer]
+        content.append(((got[0] - got[1]) - (goal[0] - goal[1])).square().sum() / goal[1].square().sum())
+    return torch.stack(style).mean() + CONTENT_SHARE * torch.stack(content).mean()
+
+
+def grams(maps: Tensor) -> Tensor:
+    """F F^T / M of each map of a batch (N, C, h, w)."""
+    rows = maps.flatten(2)
+    return rows @ rows.transpose(1, 2) / rows.shape[2]
+
+
+def relative_error(found: Tensor, wanted: Tensor, target: Tensor | None = None) -> Tensor:
+    """|found - wanted|^2 over the energy of the target (by default what is wanted), over the last two axes."""
+    target = wanted if target is None else target
+    return (found - wanted).square().sum((-2, -1)) / target.square().sum((-2, -1)).clamp_min(1e-6)
 
 
 def texture(generator: random.Random, side: int) -> Tensor:
@@ -171,42 +207,63 @@ def texture(generator: random.Random, side: int) -> Tensor:
     return picture.expand(1, 3, side, side).clone()
 
 
-def crop_of(image: Tensor, generator: random.Random, side: int, rescale: bool) -> Tensor:
-    """A random crop (1, 3, side, side), flipped, its colours permuted and noised now and then."""
-    if rescale:
-        smallest = min(image.shape[-2:])
-        factor = generator.uniform(min(1.0, side / smallest), 1.0)
-        image = resize(image, (max(side, round(image.shape[-2] * factor)), max(side, round(image.shape[-1] * factor))))
-    top, left = generator.randint(0, image.shape[-2] - side), generator.randint(0, image.shape[-1] - side)
-    crop = image[..., top : top + side, left : left + side]
+def place_in(size: Size, generator: random.Random, side: int) -> tuple[int, int]:
+    """Top and left of a random square inside (H, W)."""
+    return generator.randint(0, size[0] - side), generator.randint(0, size[1] - side)
+
+
+def cut(image: Tensor, place: tuple[int, int], side: int) -> Tensor:
+    """The square (1, 3, side, side) at that place."""
+    top, left = place
+    return image[..., top : top + side, left : left + side].clone()
+
+
+def varied(image: Tensor, generator: random.Random) -> Tensor:
+    """A picture flipped, and its colours permuted now and then."""
     if generator.random() < 0.5:
-        crop = crop.flip(3)
-    if generator.random() < 0.25:
-        crop = crop[:, generator.sample(range(3), 3)]
-    if rescale and generator.random() < 0.2:
+        image = image.flip(3)
+    return image[:, generator.sample(range(3), 3)] if generator.random() < 0.25 else image
+
+
+def crop_of(image: Tensor, generator: random.Random, side: int) -> Tensor:
+    """A random crop (1, 3, side, side) of a picture at a random scale; varied, faded and noised now and then."""
+    smallest = min(image.shape[-2:])
+    factor = generator.uniform(min(1.0, side / smallest), 1.0)
+    image = resize(image, (max(side, round(image.shape[-2] * factor)), max(side, round(image.shape[-1] * factor))))
+    crop = varied(cut(image, place_in(size_of(image), generator, side), side), generator)
+    if generator.random() < 0.2:
         gain, bias = generator.uniform(0.4, 1.4), generator.uniform(-0.3, 0.3)
         crop = ((crop - 0.5) * gain + 0.5 + bias).clamp(0, 1)
     if generator.random() < 0.2:
         torch_generator = torch.Generator().manual_seed(generator.getrandbits(60))
         level = generator.choice((0.01, 0.05, 0.2))
         crop = (crop + level * torch.randn(crop.shape, generator=torch_generator)).clamp(0, 1)
-    return crop.clone()
+    return crop
 
 
-def own_optimisation(student: Network, images: Sequence[Tensor], generator: random.Random) -> Iterator[Tensor]:
-    """Pictures on the way of a random transfer with the student as it is now, from content or noise."""
+Led = tuple[Tensor, Tensor, Tensor]  # a picture under way, its content and its style, each (1, 3, H, W)
+
+
+def own_optimisation(student: Network, images: Sequence[Tensor], generator: random.Random) -> Iterator[Led]:
+    """Pictures on the way of a random transfer with the student as it is now, each with its content and its style."""
     config = Config(
-        size=generator.choice((144, 192, 256)),
+        size=generator.choice((192, 256, 256, 320)),
         scales=(1.0,),
         iterations=(generator.choice((30, 60, 120)),),
-        init=generator.choice(("content", "content", "noise")),
+        init=generator.choice(("content", "content", "content", "noise")),
         content_weight=generator.choice((0.0, 0.02, 0.05, 0.05, 0.2)),
+        octaves=generator.choice((1, 3)),
         seed=generator.getrandbits(32),
     )
-    content, style = generator.sample(list(images), 2)
+    content, style = (varied(image, generator) for image in generator.sample(list(images), 2))
     for step in iterate(content, [style], config, network=student):
         if step.iteration in (3, 8, 16, 30, 60, 90, 120):
-            yield step.image
+            long_side = max(step.size)
+            yield step.image, resize(content, step.size), resize(style, fit_size(size_of(style), long_side))
+
+
+def size_of(image: Tensor) -> Size:
+    return image.shape[-2], image.shape[-1]
 
 
 class Course:
@@ -217,37 +274,42 @@ class Course:
         self.random = random.Random(fit.seed)
         self.scale = teacher_scale(teacher, images[:24])
         self.kept: deque[Batch] = deque(maxlen=KEPT_BATCHES)
-        self.pool: deque[Tensor] = deque(maxlen=POOL)
-        self.running: Iterator[Tensor] = iter(())
-
-    def crop(self) -> Tensor:
-        side, draw = self.fit.crop, self.random.random()
-        if self.pool and draw < OWN_SHARE:
-            return crop_of(self.random.choice(self.pool), self.random, side, rescale=False)
-        if draw > 0.9:
-            return texture(self.random, side)
-        return crop_of(self.random.choice(self.images), self.random, side, rescale=True)
+        self.pool: deque[Led] = deque(maxlen=POOL)
+        self.running: Iterator[Led] = iter(())
 
     def batch(self, step: int) -> Batch:
         if self.kept and step % REUSES:
             return self.random.choice(self.kept)
         if step > self.fit.steps // 20 and step % OWN_EVERY == 0:
             self._go_on_optimising()
-        crops = torch.cat([self.crop() for _ in range(self.fit.batch)])
+        led = bool(self.pool) and self.random.random() < OWN_SHARE
+        crops = torch.cat(self._led_crops() if led else [self._crop() for _ in range(self.fit.batch)])
         with torch.no_grad():
             found = self.teacher(crops, self.scale)
-        batch = crops, {layer: (found[layer] / self.scale[layer]).half() for layer in found}
+        batch = Batch(crops, {layer: (found[layer] / self.scale[layer]).half() for layer in found}, led)
         self.kept.append(batch)
         return batch
 
+    def _crop(self) -> Tensor:
+        if self.random.random() < 0.15:
+            return texture(self.random, self.fit.crop)
+        return crop_of(self.random.choice(self.images), self.random, self.fit.crop)
+
+    def _led_crops(self) -> list[Tensor]:
+        """One place of a picture under way and of its content, and a place of its style."""
+        picture, content, style = self.random.choice(self.pool)
+        here, there = place_in(size_of(picture), self.random, self.fit.crop), self.fit.crop
+        elsewhere = place_in(size_of(style), self.random, there)
+        return [cut(picture, here, there), cut(content, here, there), cut(style, elsewhere, there)]
+
     def _go_on_optimising(self) -> None:
         """One more picture of the student's own; a finished optimisation is followed by a new one."""
-        picture = next(self.running, None)
-        if picture is None:
+        found = next(self.running, None)
+        if found is None:
             self.running = own_optimisation(copy.deepcopy(self.student), self.images, self.random)
-            picture = next(self.running, None)
-        if picture is not None and min(picture.shape[-2:]) >= self.fit.crop:
-            self.pool.append(picture)
+            found = next(self.running, None)
+        if found is not None and min(min(size_of(image)) for image in found) >= self.fit.crop:
+            self.pool.append(found)
 
 
 @torch.no_grad()
@@ -264,7 +326,7 @@ def held_out_score(
             goal = wanted[layer] / scale[layer]
             scores.setdefault(layer, []).append(float((got - goal).square().mean() / goal.square().mean()))
             if layer in STYLE_LAYERS:
-                scores.setdefault(f"gram/{layer}", []).append(float(gram_errors(got, goal)))
+                scores.setdefault(f"gram/{layer}", []).append(float(relative_error(grams(got), grams(goal))))
     return {name: sum(values) / len(values) for name, values in scores.items()}
 
 
@@ -311,12 +373,12 @@ def distill(
     bar.write("at the start: " + _told(score))
     average = 0.0
     for step in bar:
-        crops, wanted = course.batch(step)
+        crops, wanted, led = course.batch(step)
         share = step / fit.steps
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 100) * (0.005 + 0.995 * (1 + math.cos(math.pi * share)) / 2)
         optimizer.zero_grad(set_to_none=True)
-        loss = fit_loss(student(crops, wanted), {layer: goal.float() for layer, goal in wanted.items()})
+        loss = fit_loss(student(crops, wanted), {layer: goal.float() for layer, goal in wanted.items()}, led)
         loss.backward()
         nn.utils.clip_grad_norm_(learnt, 1.0)
         optimizer.step()
