@@ -32,6 +32,10 @@ KEEPS = ("best", "last")
 COLORS = ("style", "content", "match")
 STYLE_COLORS = ("keep", "match")
 
+LONGEST_SEQUENCE = 100  # the networks have 16 convolutions
+LONGEST_TEXT = 4096  # a path's limit on most systems
+
+_DEVICE = re.compile(r"auto|(?:cpu|cuda|mps)(?::\d{1,3})?")
 _LAYER = re.compile(r"(?:(?:relu|conv)([1-5])_([1-4])|block([1-5])_conv([1-4]))")
 
 
@@ -42,7 +46,9 @@ def canonical_layer(name: str) -> str:
     """
     found = _LAYER.fullmatch(name.strip().lower())
     if not found:
-        raise StyleTransferError(f"unknown layer {name!r}: layers are named like relu4_2, conv4_2 or block4_conv2")
+        raise StyleTransferError(
+            f"unknown layer {_shown(name)}: layers are named like relu4_2, conv4_2 or block4_conv2"
+        )
     if found[3]:
         return f"relu{found[3]}_{found[4]}"
     return found[0]
@@ -84,7 +90,9 @@ class Config:
     content_layers: tuple[str, ...] = _option(
         (), "layers whose activations are kept; empty: the network's own choice", item=str
     )
-    content_layer_weights: tuple[float, ...] = _option((), "a weight for each; empty: equal, adding up to 1", low=0)
+    content_layer_weights: tuple[float, ...] = _option(
+        (), "a weight for each; empty: equal, adding up to 1", low=0, high=1e15
+    )
     # Relative: |F-P|^2 / |P|^2, so that a weight means the same for every picture size and network.
     content_norm: str = _option("relative", "scale of the content loss", choices=CONTENT_NORMS)
     # Chosen by eye at 384 px among 0.015 to 0.05: the subject stays readable, the sky is repainted.
@@ -92,7 +100,9 @@ class Config:
     style_layers: tuple[str, ...] = _option(
         (), "layers whose statistics are matched; empty: the network's own choice", item=str
     )
-    style_layer_weights: tuple[float, ...] = _option((), "a weight for each; empty: equal, adding up to 1", low=0)
+    style_layer_weights: tuple[float, ...] = _option(
+        (), "a weight for each; empty: equal, adding up to 1", low=0, high=1e15
+    )
     style_statistic: str = _option("gram", "what is matched at the style layers", choices=STATISTICS)
     style_norm: str = _option(
         "relative", "scale of the style loss (all but relative are for gram)", choices=STYLE_NORMS
@@ -111,7 +121,7 @@ class Config:
     strength: float = _option(50.0, "0: the content alone, 50: the weights as given, 100: style alone", low=0, high=100)
 
     # --- the style pictures
-    style_weights: tuple[float, ...] = _option((), "mix of several style pictures; empty: equal", low=0)
+    style_weights: tuple[float, ...] = _option((), "mix of several style pictures; empty: equal", low=0, high=1e15)
     style_scale: float = _option(1.0, "brush size: long side of the style over that of the result", low=0.05, high=8)
     style_fit: str = _option(
         "keep", "keep the style's frame, or cover: scaled and cropped to the content's", choices=STYLE_FITS
@@ -149,6 +159,8 @@ class Config:
         for each in fields(self):
             value = _checked(each.name, getattr(self, each.name), each.default, each.metadata)
             object.__setattr__(self, each.name, value)
+        if not _DEVICE.fullmatch(self.device):
+            raise StyleTransferError(f"device {_shown(self.device)} cannot be used here: choose auto, cpu, cuda or mps")
         for names in ("content_layers", "style_layers"):
             layers = tuple(canonical_layer(name) for name in getattr(self, names))
             if len(set(layers)) < len(layers):
@@ -166,7 +178,7 @@ class Config:
                 f"style_norm {self.style_norm!r} is for gram: with {self.style_statistic} use relative or mean"
             )
         if list(self.scales) != sorted(self.scales) or not self.scales or self.scales[-1] != 1:
-            raise StyleTransferError(f"scales must rise and end at 1, like 0.25,0.5,1: got {self.scales}")
+            raise StyleTransferError(f"scales must rise and end at 1, like 0.25,0.5,1: got {_shown(self.scales)}")
         if not self.iterations:
             raise StyleTransferError("iterations is empty: one number of steps, or one for each scale")
 
@@ -177,10 +189,12 @@ class Config:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
         """The inverse of `to_dict`; settings left out have their defaults. Raises StyleTransferError."""
+        if not isinstance(values, Mapping):
+            raise StyleTransferError(f"settings must be names with values, got {_shown(values)}")
         known = {each.name for each in fields(cls)}
-        unknown = sorted(str(name) for name in set(values) - known)
+        unknown = sorted(map(_shown, set(values) - known))
         if unknown:
-            raise StyleTransferError(f"unknown setting {unknown[0]!r}: the settings are {', '.join(sorted(known))}")
+            raise StyleTransferError(f"unknown setting {unknown[0]}: the settings are {', '.join(sorted(known))}")
         given: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
@@ -191,25 +205,38 @@ def _checked(name: str, value: Any, default: Any, rule: Mapping[str, Any]) -> An
     """The value in its field's type, or StyleTransferError."""
     if isinstance(default, tuple):
         if isinstance(value, str) or not isinstance(value, (tuple, list)):
-            raise StyleTransferError(f"{name} must be a sequence, got {value!r}")
+            raise StyleTransferError(f"{name} must be a sequence, got {_shown(value)}")
+        if len(value) > LONGEST_SEQUENCE:
+            raise StyleTransferError(f"{name} has {len(value)} entries: at most {LONGEST_SEQUENCE} are allowed")
         return tuple(_checked(name, each, rule["item"](), rule) for each in value)
     if default is None or isinstance(default, str):
         if not (isinstance(value, str) or (default is None and value is None)):
-            raise StyleTransferError(f"{name} must be text, got {value!r}")
+            raise StyleTransferError(f"{name} must be text, got {_shown(value)}")
+        if value is not None and len(value) > LONGEST_TEXT:
+            raise StyleTransferError(f"{name} has {len(value)} characters: at most {LONGEST_TEXT} are allowed")
         if rule["choices"] and value not in rule["choices"]:
-            raise StyleTransferError(f"unknown {name} {value!r}: choose from {', '.join(rule['choices'])}")
+            raise StyleTransferError(f"unknown {name} {_shown(value)}: choose from {', '.join(rule['choices'])}")
         return value
     if isinstance(default, bool):
         if not isinstance(value, bool):
-            raise StyleTransferError(f"{name} must be true or false, got {value!r}")
+            raise StyleTransferError(f"{name} must be true or false, got {_shown(value)}")
         return value
     if name == "size" and value == "original":
         return value
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
         also = " or original" if name == "size" else ""
-        raise StyleTransferError(f"{name} must be a finite number{also}, got {value!r:.60}")
+        raise StyleTransferError(f"{name} must be a finite number{also}, got {_shown(value)}")
     if isinstance(default, int) and value != int(value):
-        raise StyleTransferError(f"{name} must be a whole number, got {value!r}")
+        raise StyleTransferError(f"{name} must be a whole number, got {_shown(value)}")
     if not rule["low"] <= value <= rule["high"]:
         raise StyleTransferError(f"{name} must lie between {rule['low']:g} and {rule['high']:g}, got {value:g}")
     return int(value) if isinstance(default, int) else float(value)
+
+
+def _shown(value: Any) -> str:
+    """A value as messages show it: one line of at most 60 characters."""
+    try:
+        text = repr(value)
+    except Exception:  # as of a whole number with thousands of digits
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= 60 else f"{text[:40]}...{text[-17:]}"

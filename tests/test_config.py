@@ -123,6 +123,42 @@ def test_size_is_a_number_or_original() -> None:
     assert "original" in refused("size", "huge")
 
 
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+JUNK = [
+    math.nan, -math.inf, 10**5000, -(10**5000), 1e308, 1j, "x" * 10**5, "two\nlines\x00\u202e\udc80", b"bytes", object,
+    {"a": "x" * 999}, Unprintable(), [[[]]], (10**5000,), ("x" * 10**5,), (Unprintable(),), ("relu1_1",) * 10**5,
+    (0.5,) * 10**5,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_junk_is_one_short_sentence_for_every_field(name: str) -> None:
+    for value in JUNK:
+        if name == "weights" and isinstance(value, str) and len(value) < 99:
+            continue  # a path may be any text until it is opened
+        sentence = refused_layers(name, value) if name in LAYERS else refused(name, value)
+        assert len(sentence) < 250 and sentence.isprintable()
+
+
+def refused_layers(name: str, value: Any) -> str:
+    """A name that is no layer's is told as such, without the setting it was for."""
+    with pytest.raises(StyleTransferError, match=f"{name}|unknown layer") as caught:
+        Config(**{name: value})
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:0", "cuda:12", "mps"])
+def test_devices_have_a_form(device: str) -> None:
+    assert Config(device=device).device == device
+    wrong = (f"{device}:", f"{device}\n", f" {device}", device.upper(), f"{device}:-1", f"{device}:1234", "abacus", "")
+    for each in wrong:
+        assert "cannot be used here: choose auto, cpu, cuda or mps" in refused("device", each)
+
+
 def test_a_config_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         Config().size = 3  # type: ignore[misc]
@@ -213,3 +249,12 @@ def test_a_dict_holds_every_field_and_those_left_out_are_defaults() -> None:
 def test_an_unknown_setting_is_answered_with_the_known_ones() -> None:
     with pytest.raises(StyleTransferError, match=r"unknown setting 'sise': the settings are averaging, .*, size, "):
         Config.from_dict({"size": 300, "sise": 3})
+
+
+@pytest.mark.parametrize(
+    "junk", [None, [], ["size"], 3, "size", {"x" * 10**5: 1}, {3: 1, "b": 2}, {None: 1}, {10**5000: 1}]
+)
+def test_what_holds_no_settings_is_one_sentence(junk: Any) -> None:
+    with pytest.raises(StyleTransferError, match="must be names with values|unknown setting") as caught:
+        Config.from_dict(junk)
+    assert len(str(caught.value)) < 800 and str(caught.value).isprintable()
