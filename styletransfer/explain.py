@@ -1,0 +1,140 @@
+"""What a network sees in a picture: reconstructions from its layers, and Gram matrices to look at.
+
+Source: Gatys, Ecker and Bethge, 2015 (A Neural Algorithm of Artistic Style), figure 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import pixels
+from .config import Config
+from .features import Network
+from .losses import Moments, moments, style_loss
+from .transfer import stylize
+
+# Long side and steps of a reconstruction: as small as strokes stay readable, so that one takes a second or two.
+SIDE, STEPS = 144, 32
+GRAM_SIDE = 256  # long side of the pictures that Gram matrices are taken of
+CELLS = 96  # channels shown of a Gram matrix: beyond, a cell is no longer seen
+GRAM_PIXELS = 288  # side of its picture, about
+DECADES = 2.0  # powers of ten between the largest value of a Gram matrix and the first that looks like 0
+
+# From one channel without the other, over unrelated, to both at once: equally far steps in lightness, told apart by
+# people who see no red and green.
+APART = ((0.980, 0.965, 0.930), (0.945, 0.650, 0.300), (0.430, 0.130, 0.050))
+TOGETHER = ((0.980, 0.965, 0.930), (0.330, 0.690, 0.660), (0.020, 0.190, 0.250))
+
+# One size, one octave and noise at the start, as in the figure. Not in it: a touch of total variation, without which
+# the few steps leave a grain.
+_PLAIN = Config(init="noise", octaves=1, content_weight=1.0, scales=(1.0,), iterations=(STEPS,), size=SIDE)
+
+
+class Reconstruction(NamedTuple):
+    """A picture made from noise until some layers see in it what they see in the original.
+
+    kind: `content` (one layer's activations) or `style` (the Gram matrices of all the layers); image: (1, 3, H, W) in
+    [0, 1]; losses: the last step's, as in `Step.losses`.
+    """
+
+    kind: str
+    layers: tuple[str, ...]
+    image: Tensor
+    losses: dict[str, float]
+
+
+def content_layers(network: Network) -> tuple[str, ...]:
+    """The layers that a network uses and has loaded, shallow to deep."""
+    used = {*network.design.style_layers, *network.design.content_layers}
+    return tuple(sorted((layer for layer in used if _has(network, layer)), key=network.names.__getitem__))
+
+
+def style_layers(network: Network) -> tuple[str, ...]:
+    """Those of them whose statistics are a picture's style, shallow to deep."""
+    return tuple(layer for layer in content_layers(network) if layer in network.design.style_layers)
+
+
+def _has(network: Network, layer: str) -> bool:
+    return layer in network.heads if len(network.heads) else network.names[layer] < len(network.features)
+
+
+def reconstructions(
+    content: Tensor, style: Tensor, network: Network, *, side: int = SIDE, steps: int = STEPS, seed: int = 0
+) -> Iterator[Reconstruction]:
+    """Rebuild the content from each layer alone, then the style from the first layer, the first two ... all of them.
+
+    content, style: (1, 3, H, W) in [0, 1]; side: long side of the results in pixels. Each is yielded once it is done,
+    and nothing is held in between but the pictures. Raises StyleTransferError for what cannot be used.
+    """
+    config = replace(_PLAIN, size=side, iterations=(steps,), seed=seed)
+    for layer in content_layers(network):
+        done = stylize(content, [], replace(config, content_layers=(layer,)), network=network)
+        yield Reconstruction("content", (layer,), done.image, _losses(done.history[-1]))
+    layers = style_layers(network)
+    for count in range(1, len(layers) + 1):
+        done = stylize(None, [style], replace(config, style_layers=layers[:count]), network=network)
+        yield Reconstruction("style", layers[:count], done.image, _losses(done.history[-1]))
+
+
+def _losses(entry: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in entry.items() if name not in ("scale", "iteration")}
+
+
+class GramLayer(NamedTuple):
+    """One layer's Gram matrices of several pictures, in the colours of one scale.
+
+    pictures: (1, 3, S, S) in [0, 1] each, see `gram_picture`; distances: each one's share of the style loss, |G-A|^2 /
+    |A|^2, where A is the first one's: 0 for itself.
+    """
+
+    layer: str
+    pictures: tuple[Tensor, ...]
+    distances: tuple[float, ...]
+
+
+def gram_layers(images: Sequence[Tensor], network: Network, *, side: int = GRAM_SIDE) -> Iterator[GramLayer]:
+    """The Gram matrices of pictures (1, 3, H, W) in [0, 1], the style first, at every style layer."""
+    found = [gram_moments(image, network, side=side) for image in images]
+    for layer in style_layers(network):
+        parts = [each[layer] for each in found]
+        peak = max(float(part.second.abs().max()) for part in parts)
+        distances = [float(style_loss(part, parts[0], "gram", "relative", 0)) for part in parts]
+        yield GramLayer(layer, tuple(gram_picture(part.second, peak) for part in parts), tuple(distances))
+
+
+def gram_moments(image: Tensor, network: Network, *, side: int = GRAM_SIDE) -> dict[str, Moments]:
+    """The moments of a picture (1, 3, H, W) in [0, 1] at every style layer; `second` is the Gram matrix F F^T / M."""
+    small = pixels.resize(image, pixels.fit_size((image.shape[-2], image.shape[-1]), side))
+    with torch.no_grad():
+        found = network(small.to(network.mean.device, network.mean.dtype), style_layers(network))
+        return {layer: moments(features) for layer, features in found.items()}
+
+
+def gram_picture(gram: Tensor, peak: float | None = None) -> Tensor:
+    """A matrix (C, C) as a picture (1, 3, S, S) in [0, 1]: each cell a square of whole pixels, at most `CELLS` a side.
+
+    Teal are positive values, amber negative ones, both on a logarithmic scale that ends at `peak`, by default the
+    largest magnitude; values `DECADES` powers of ten below it are paper white, like 0.
+    """
+    cells = gram.detach().cpu()[:CELLS, :CELLS].double()
+    largest = float(cells.abs().max()) if peak is None else peak
+    depth = 10**DECADES * cells.abs() / max(largest, 1e-300)
+    level = (depth.log1p() / math.log1p(10**DECADES)).clamp(0, 1)
+    colors = torch.where(cells[..., None] < 0, _ramp(level, APART), _ramp(level, TOGETHER))
+    factor = max(1, round(GRAM_PIXELS / len(cells)))
+    return F.interpolate(colors.permute(2, 0, 1)[None], scale_factor=factor, mode="nearest").float()
+
+
+def _ramp(level: Tensor, stops: Sequence[tuple[float, float, float]]) -> Tensor:
+    """Colours (..., 3) at levels in [0, 1], linear between evenly spaced stops."""
+    table = torch.tensor(stops, dtype=level.dtype)
+    place = level * (len(stops) - 1)
+    below = place.floor().clamp_max(len(stops) - 2).long()
+    return torch.lerp(table[below], table[below + 1], (place - below)[..., None])
