@@ -37,7 +37,7 @@ from .config import Config, StyleTransferError
 from .features import Design, Network, Width, load_network
 from .images import load_image
 from .losses import moments
-from .pixels import Size, fit_size, resize
+from .pixels import Size, fit_size, resize, size_of
 from .transfer import iterate
 
 WIDTHS: tuple[Width, ...] = (32, 24, "M", 64, 64, "M", 96, 96, 96, 96)
@@ -260,10 +260,6 @@ def own_optimisation(student: Network, images: Sequence[Tensor], generator: rand
         if step.iteration in (3, 8, 16, 30, 60, 90, 120):
             long_side = max(step.size)
             yield step.image, resize(content, step.size), resize(style, fit_size(size_of(style), long_side))
-
-
-def size_of(image: Tensor) -> Size:
-    return image.shape[-2], image.shape[-1]
 
 
 class Course:

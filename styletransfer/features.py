@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -169,9 +170,17 @@ class Network(nn.Module):
     @property
     def stride(self) -> int:
         """Pixels of the picture per position of the deepest layer."""
-        return int(2 ** sum(isinstance(m, (nn.MaxPool2d, nn.AvgPool2d)) for m in self.features))
+        return _reach(self.features)[0]
+
+    def reach(self, layer: str) -> tuple[int, int]:
+        """The layer's stride, and how many pixels beyond its own stride x stride square a position sees around."""
+        return _reach(self.features[: self.names[layer] + 1])
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        return {layer: self.headed(layer, maps) for layer, maps in self.bare(image, layers).items()}
+
+    def bare(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """The feature maps before the heads, where there are any: statistics pass through a head at no cost."""
         wanted = {self.names[layer]: layer for layer in layers}
         x = (image - self.mean) / self.std
         if self.design.bgr:
@@ -181,9 +190,30 @@ class Network(nn.Module):
         for index, module in enumerate(self.features[: max(wanted) + 1]):
             x = module(x)
             if index in wanted:
-                layer = wanted[index]
-                found[layer] = self.heads[layer](x) if len(self.heads) else x
+                found[wanted[index]] = x
         return found
+
+    def headed(self, layer: str, maps: Tensor) -> Tensor:
+        """A layer's bare maps (1, C, h, w) through its head, where there is one."""
+        return self.heads[layer](maps) if len(self.heads) else maps
+
+    def head(self, layer: str) -> tuple[Tensor, Tensor] | None:
+        """The layer's head as a matrix (K, C) and a bias (K,), in at least float32; None where there is none."""
+        if not len(self.heads):
+            return None
+        module: Any = self.heads[layer]
+        return module.weight.to(self.mean.dtype).flatten(1), module.bias.to(self.mean.dtype)
+
+
+def _reach(modules: Iterable[nn.Module]) -> tuple[int, int]:
+    """Stride and one-sided reach of a stack of 3x3 convolutions and 2x2 poolings."""
+    stride, reach = 1, 0
+    for module in modules:
+        if isinstance(module, nn.Conv2d):
+            reach += stride
+        if isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)):
+            stride *= 2
+    return stride, reach
 
 
 def _module_names(design: Design) -> dict[str, int]:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 FLOOR = 1e-6  # energy that a relative loss divides by at least, so that a flat picture is no division by zero
-BLOCK = 2**14  # positions summed at a time: over a million in one sum, float32 lost 100 times more digits
+BLOCK = 1024  # positions summed at a time: over a million in one sum, float32 lost 100 times more digits
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,36 @@ class Moments:
     def covariance(self) -> Tensor:
         return self.second - torch.outer(self.mean, self.mean)
 
+    def through(self, head: tuple[Tensor, Tensor] | None) -> Moments:
+        """The moments of W f + b, for a head of W (K, C) and b (K,), without ever computing those maps."""
+        if head is None:
+            return self
+        weight, bias = head
+        mean = weight @ self.mean
+        cross = torch.outer(mean, bias)
+        return Moments(
+            self.count, mean + bias, weight @ self.second @ weight.T + cross + cross.T + torch.outer(bias, bias)
+        )
 
-def moments(features: Tensor) -> Moments:
-    """Moments of one feature map (1, C, h, w)."""
+
+def moments(features: Tensor, guide: Tensor | None = None) -> Moments:
+    """Moments of one feature map (1, C, h, w), each position weighted by a guide (1, 1, h, w) where there is one."""
+    count = float(features[0, 0].numel()) if guide is None else float(guide.sum())
+    first, second = moment_sums(features, guide)
+    return Moments(count, first / count, second / count)
+
+
+def moment_sums(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Sums of f (C,) and f f^T (C, C) over a map's positions, weighted by a guide: those of its parts add up to them.
+
+    Guided Gram matrices of Gatys et al. 2017 (Controlling Perceptual Factors, section 4); the guide is their T^2.
+    """
     rows = widen(features).permute(0, 2, 3, 1).flatten(0, 2)  # (h w, C): a view where memory is channels-last
-    products = torch.stack([part.T @ part for part in rows.split(BLOCK)]).sum(0)
-    return Moments(rows.shape[0], rows.mean(0), products / rows.shape[0])
+    weighted = rows if guide is None else rows * guide.flatten()[:, None]
+    whole = len(rows) // BLOCK * BLOCK
+    blocks = weighted[:whole].unflatten(0, (-1, BLOCK)), rows[:whole].unflatten(0, (-1, BLOCK))
+    products = (blocks[0].mT @ blocks[1]).sum(0) + weighted[whole:].T @ rows[whole:]
+    return weighted.sum(0), products
 
 
 def mix(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
@@ -66,12 +90,19 @@ def content_loss(features: Tensor, target: Tensor, norm: str) -> Tensor:
     """Squared error of activations: `sum` (Gatys et al. 2015, eq. 1, without the 1/2), its `mean`, or `relative` to
     |P|^2.
     """
-    difference = (widen(features) - target).square().sum()
-    if norm == "sum":
-        return difference
-    if norm == "mean":
-        return difference / target.numel()
-    return difference / target.square().sum().clamp_min(FLOOR * target.numel())
+    return squared_error(features, target) / content_scale(target, norm)
+
+
+def squared_error(features: Tensor, target: Tensor) -> Tensor:
+    """|F - P|^2: that of a map's parts add up to it."""
+    return (widen(features) - target).square().sum()
+
+
+def content_scale(target: Tensor, norm: str) -> float | Tensor:
+    """What a norm divides the squared error by."""
+    if norm == "relative":
+        return target.square().sum().clamp_min(FLOOR * target.numel())
+    return target.numel() if norm == "mean" else 1.0
 
 
 # --- style

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from .config import Config
 from .features import Network, wanted_layers
-from .losses import Moments, content_loss, mix, moments, style_loss, total_variation, widen
-from .pixels import halve
+from .losses import Moments, content_scale, mix, moment_sums, squared_error, style_loss, total_variation, widen
+from .pixels import Size, halve, size_of
+from .tiles import Tile, summed, tiles_of
 
 # What strength 0 -> 50 or 50 -> 100 does to style over content, before the absent term at its end.
 STRENGTH_RATIO = 100.0
@@ -33,12 +37,36 @@ def term_weights(config: Config) -> tuple[float, float]:
     return content, style
 
 
+StyleMoments = list[dict[str, Moments]]  # a style picture's, by octave and layer
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where some of the styles go: a mask (1, 1, H, W) in [0, 1] (None: everywhere), its share of the area, and the
+    moments wanted there, by octave and layer.
+    """
+
+    mask: Tensor | None
+    share: float
+    targets: StyleMoments
+
+
+@dataclass(frozen=True)
+class Octave:
+    """One size of the picture: its tiles, and by layer each region's guide (None: everywhere) with its sum."""
+
+    tiles: list[Tile]
+    guides: dict[str, list[tuple[Tensor | None, float]]]
+
+
 class Objective:
     """Content + style + total variation at one size, for one network; targets are computed once, here.
 
     `content` (1, 3, H, W) or None, `styles` any number of (1, 3, h, w) with their mix in `config.style_weights`. A term
     that has no picture or whose weight is 0 is not built. `style_targets` of an earlier objective with the same styles,
-    settings and network spare computing them again.
+    settings and network spare computing them again. `masks`, one (1, 1, h, w) in [0, 1] a style, give each style a
+    region of its own, in which its statistics are matched (Gatys et al. 2017, section 4); styles whose mask is None
+    share what the others leave. `tile` is the side of the parts that are computed at a time, in pixels; 0: all at once.
     """
 
     def __init__(
@@ -47,48 +75,88 @@ class Objective:
         config: Config,
         content: Tensor | None,
         styles: Sequence[Tensor],
-        style_targets: list[dict[str, Moments]] | None = None,
+        style_targets: list[StyleMoments] | None = None,
+        *,
+        masks: Sequence[Tensor | None] | None = None,
+        tile: int = 0,
     ) -> None:
-        self.network, self.config = network, config
+        self.network, self.config, self.tile = network, config, tile
         content_layers, style_layers = wanted_layers(config, network.design)
         content_weight, style_weight = term_weights(config)
         self.content_weights = _layer_weights(content_layers, config.content_layer_weights, content_weight)
         self.style_weights = _layer_weights(style_layers, config.style_layer_weights, style_weight)
         self.content_targets: dict[str, Tensor] = {}
+        self.content_scales: dict[str, float | Tensor] = {}
         self.style_targets = style_targets or []
         self.tv_weight = config.tv_weight if config.strength > 0 else 0.0  # at 0 the content is left as it is
+        self._octaves: dict[Size, list[Octave]] = {}
         with torch.no_grad():
             if content is not None and self.content_weights:
-                found = network(content, self.content_weights)
-                self.content_targets = {layer: widen(map_) for layer, map_ in found.items()}
+                self.content_targets = self._content_maps(content)
+                self.content_scales = {
+                    layer: content_scale(target, config.content_norm) for layer, target in self.content_targets.items()
+                }
             if styles and self.style_weights and not self.style_targets:
-                self.style_targets = self._mixed_targets(styles)
+                self.style_targets = [self._style_moments(style) for style in styles]
+            self.regions = self._regions(masks) if self.style_targets and self.style_weights else []
             if self.tv_weight and config.tv_norm == "relative":
                 models = [content] if content is not None else list(styles)
                 own = sum(float(_mean_variation(model, config.tv)) for model in models) / len(models)
                 self.tv_weight /= max(own, 1e-6)
 
-    def _mixed_targets(self, styles: Sequence[Tensor]) -> list[dict[str, Moments]]:
-        weights = self.config.style_weights or (1.0,) * len(styles)
-        parts = [self._style_moments(style) for style in styles]
-        # A small style picture may have fewer octaves; those that all have are matched.
-        return [
-            {layer: mix([part[layer] for part in octave], weights) for layer in self.style_weights}
-            for octave in zip(*parts)
-        ]
+    # --- targets
 
-    def _style_moments(self, image: Tensor, features: dict[str, Tensor] | None = None) -> list[dict[str, Moments]]:
-        """The moments of every style layer at every octave."""
+    def _content_maps(self, content: Tensor) -> dict[str, Tensor]:
+        """The content's activations, whole."""
+        maps: dict[str, Tensor] = {}
+        for tile in self._tiles(size_of(content), list(self.content_weights)):
+            found = self.network.bare(tile.outside(content), self.content_weights)
+            for layer, part in found.items():
+                stride = self.network.reach(layer)[0]
+                inside = widen(self.network.headed(layer, tile.of_own(part, stride)))
+                if layer not in maps:
+                    height, width = (length // stride for length in size_of(content))
+                    maps[layer] = inside.new_empty((1, inside.shape[1], height, width))
+                tile.of_whole(maps[layer], stride).copy_(inside)
+        return maps
+
+    def _style_moments(self, style: Tensor) -> StyleMoments:
+        """The moments of every style layer at every octave that the picture is large enough for."""
+        layers = list(self.style_weights)
         octaves = []
-        for octave in range(self.config.octaves):
-            if octave:
-                image = halve(image)
-                if min(image.shape[-2:]) < 2 * self.network.stride:
-                    break
-                features = None
-            found = self.network(image, self.style_weights) if features is None else features
-            octaves.append({layer: moments(found[layer]) for layer in self.style_weights})
+        for image in self._pyramid(style):
+            tiles = self._tiles(size_of(image), layers)
+            guides: dict[str, list[tuple[Tensor | None, float]]] = {
+                layer: [(None, self._positions(image, layer))] for layer in layers
+            }
+            measure = partial(self._measure, contents={}, guides=guides)
+            sums = iter(summed(image, tiles, measure))
+            octaves.append(
+                {layer: self._moments(layer, guides[layer][0][1], next(sums), next(sums)) for layer in layers}
+            )
         return octaves
+
+    def _regions(self, masks: Sequence[Tensor | None] | None) -> list[Region]:
+        """Each masked style in its own region, the others mixed in what is left; without masks one region."""
+        weights = self.config.style_weights or (1.0,) * len(self.style_targets)
+        if masks is None:
+            return [Region(None, 1.0, _mixed(self.style_targets, weights))]
+        regions = [
+            Region(mask, float(mask.mean()), targets)
+            for mask, targets in zip(masks, self.style_targets)
+            if mask is not None
+        ]
+        others = [index for index, mask in enumerate(masks) if mask is None]
+        if others:
+            targets = _mixed([self.style_targets[index] for index in others], [weights[index] for index in others])
+            painted = (
+                torch.stack([region.mask for region in regions if region.mask is not None]).sum(0) if regions else None
+            )
+            mask = None if painted is None else (1 - painted).clamp_min(0)
+            regions.append(Region(mask, 1.0 if mask is None else float(mask.mean()), targets))
+        return [region for region in regions if region.share > 0]
+
+    # --- value and gradient
 
     def __call__(self, image: Tensor) -> Evaluation:
         """Loss, gradient and terms at a picture (1, 3, H, W) in [0, 1]; safe in any grad mode of the calling thread."""
@@ -100,33 +168,118 @@ class Objective:
         return Evaluation(loss.detach(), gradient, {name: term.detach() for name, term in terms.items()})
 
     def _terms(self, image: Tensor) -> dict[str, Tensor]:
-        terms: dict[str, Tensor] = {}
-        style_layers = self.style_weights if self.style_targets else {}
-        layers = {**self.content_targets, **style_layers}
-        features = self.network(image, layers) if layers else {}
-        for layer, target in self.content_targets.items():
-            loss = content_loss(features[layer], target, self.config.content_norm)
-            terms[f"content/{layer}"] = self.content_weights[layer] * loss
-        octaves = self._style_moments(image, features) if self.style_targets else []
-        count = min(len(octaves), len(self.style_targets))
-        for octave, (found, target_) in enumerate(zip(octaves, self.style_targets)):
-            pixels = (image.shape[-2] >> octave) * (image.shape[-1] >> octave)
-            for layer, weight in self.style_weights.items():
-                loss = style_loss(
-                    found[layer], target_[layer], self.config.style_statistic, self.config.style_norm, pixels
-                )
-                suffix = f"@1/{2**octave}" if octave else ""
-                terms[f"style/{layer}{suffix}"] = weight / count * loss
+        contents: dict[str, Tensor] = {}
+        styles: dict[str, Tensor] = {}
+        levels = self._pyramid(image) if self.regions else [image]
+        levels = levels[: max((len(region.targets) for region in self.regions), default=1)]
+        for number, (level, octave) in enumerate(zip(levels, self._octaves_of(image, len(levels)))):
+            targets = self.content_targets if number == 0 else {}
+            if not targets and not self.regions:
+                continue
+            measure = partial(self._measure, contents=targets, guides=octave.guides)
+            sums = iter(summed(level, octave.tiles, measure))
+            for layer in targets:
+                weight = self.content_weights[layer] / self.content_scales[layer]
+                contents[f"content/{layer}"] = weight * next(sums)
+            for layer, guides in octave.guides.items():
+                name = f"style/{layer}@1/{2**number}" if number else f"style/{layer}"
+                losses = []
+                for region, (_, count) in zip(self.regions, guides):
+                    first, second = next(sums), next(sums)
+                    if number >= len(region.targets) or not count:
+                        continue
+                    share = region.share / min(len(levels), len(region.targets))
+                    loss = self._style_loss(layer, self._moments(layer, count, first, second), region, number, level)
+                    losses.append(share * self.style_weights[layer] * loss)
+                if losses:
+                    styles[name] = torch.stack(losses).sum()
+        terms = {**contents, **styles}
         if self.tv_weight:
             terms["tv/pixels"] = self.tv_weight * self._variation(image)
         if not terms:  # nothing is asked of the picture: it stays as it is
             terms["content/none"] = 0 * image.sum()
         return terms
 
+    def _style_loss(self, layer: str, found: Moments, region: Region, octave: int, level: Tensor) -> Tensor:
+        target = region.targets[octave][layer]
+        pixels = level.shape[-2] * level.shape[-1]
+        return style_loss(found, target, self.config.style_statistic, self.config.style_norm, pixels)
+
+    def _measure(
+        self,
+        piece: Tensor,
+        tile: Tile,
+        contents: Mapping[str, Tensor],
+        guides: Mapping[str, Sequence[tuple[Tensor | None, float]]],
+    ) -> tuple[Tensor, ...]:
+        """What adds up over tiles: each content layer's squared error, each style layer's moments in every region."""
+        maps = self.network.bare(piece, {**contents, **guides})
+        sums: list[Tensor] = []
+        for layer, target in contents.items():
+            stride = self.network.reach(layer)[0]
+            inside = self.network.headed(layer, tile.of_own(maps[layer], stride))
+            sums.append(squared_error(inside, tile.of_whole(target, stride)))
+        for layer, regions in guides.items():
+            stride = self.network.reach(layer)[0]
+            inside = tile.of_own(maps[layer], stride)
+            for guide, _ in regions:
+                sums.extend(moment_sums(inside, None if guide is None else tile.of_whole(guide, stride)))
+        return tuple(sums)
+
+    def _moments(self, layer: str, count: float, first: Tensor, second: Tensor) -> Moments:
+        return Moments(count, first / count, second / count).through(self.network.head(layer))
+
+    # --- sizes
+
+    def _pyramid(self, image: Tensor) -> list[Tensor]:
+        """The picture and its further octaves, as many as the settings ask for and the network can see."""
+        levels = [image]
+        while len(levels) < self.config.octaves and min(levels[-1].shape[-2:]) // 2 >= 2 * self.network.stride:
+            levels.append(halve(levels[-1]))
+        return levels
+
+    def _octaves_of(self, image: Tensor, count: int) -> list[Octave]:
+        """Tiles and guides for pictures of this size, made once."""
+        size = size_of(image)
+        if size not in self._octaves:
+            self._octaves[size] = [
+                self._octave((size[0] >> octave, size[1] >> octave), octave) for octave in range(count)
+            ]
+        return self._octaves[size]
+
+    def _octave(self, size: Size, octave: int) -> Octave:
+        layers = list(self.style_weights) if self.regions else []
+        deepest = layers if octave else [*self.content_targets, *layers]
+        guides = {layer: [self._guide(region, size, layer) for region in self.regions] for layer in layers}
+        return Octave(self._tiles(size, deepest) if deepest else [], guides)
+
+    def _guide(self, region: Region, size: Size, layer: str) -> tuple[Tensor | None, float]:
+        """A region's mask at the layer's positions, each the mean over its square, and its sum."""
+        stride = self.network.reach(layer)[0]
+        height, width = size[0] // stride, size[1] // stride
+        if region.mask is None:
+            return None, float(height * width)
+        guide = F.adaptive_avg_pool2d(region.mask.to(self.network.mean), (height, width))
+        return guide, float(guide.sum())
+
+    def _tiles(self, size: Size, layers: Sequence[str]) -> list[Tile]:
+        reaches = [self.network.reach(layer) for layer in layers]
+        stride, halo = max(reach[0] for reach in reaches), max(reach[1] for reach in reaches)
+        return tiles_of(size, self.tile, stride, halo)
+
+    def _positions(self, image: Tensor, layer: str) -> float:
+        stride = self.network.reach(layer)[0]
+        return float((image.shape[-2] // stride) * (image.shape[-1] // stride))
+
     def _variation(self, image: Tensor) -> Tensor:
         if self.config.tv_norm == "relative":
             return _mean_variation(image, self.config.tv)
         return total_variation(image * self.config.pixel_range, self.config.tv)
+
+
+def _mixed(styles: Sequence[StyleMoments], weights: Sequence[float]) -> StyleMoments:
+    """The moments of several styles mixed; a small one may have fewer octaves, and those that all have are matched."""
+    return [{layer: mix([part[layer] for part in octave], weights) for layer in octave[0]} for octave in zip(*styles)]
 
 
 def _mean_variation(image: Tensor, form: str) -> Tensor:

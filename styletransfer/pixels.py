@@ -11,6 +11,11 @@ Size = tuple[int, int]  # (H, W)
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as the luminance swaps of the field use it
 
 
+def size_of(image: Tensor) -> Size:
+    """(H, W) of a picture (..., H, W)."""
+    return image.shape[-2], image.shape[-1]
+
+
 def fit_size(size: Size, long_side: int) -> Size:
     """(H, W) of the same aspect whose longer side is `long_side`; no side below 1."""
     height, width = size

@@ -16,13 +16,13 @@ from torch import Tensor
 from . import pixels, solvers
 from .config import Config, StyleTransferError
 from .features import Network, load_network
-from .losses import Moments
-from .objective import Objective
+from .objective import Objective, StyleMoments
 from .pixels import Size
 
 VERSION = "0.1.0"
 Report = Callable[[str], None]
-StyleTargets = dict[tuple[Size, ...], list[dict[str, Moments]]]
+Masks = Sequence[Tensor | None]
+StyleTargets = dict[tuple[Size, ...], list[StyleMoments]]
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Step:
     @cached_property
     def raw(self) -> Tensor:
         """The picture before colours act, (1, 3, H, W) in [0, 1], on the CPU."""
-        return solvers.result(self.state.solver, self._run.config).cpu()
+        return self._run.painted(self.state)
 
     @property
     def image(self) -> Tensor:
@@ -115,6 +115,7 @@ def stylize(
     network: Network | None = None,
     resume: Result | Step | None = None,
     style_targets: StyleTargets | None = None,
+    masks: Masks | None = None,
     report: Report | None = None,
 ) -> Result:
     """Run `iterate` to its end and return the result; a callback that returns False stops the run after that step.
@@ -127,7 +128,14 @@ def stylize(
     began = before = time.monotonic()
     seconds: dict[str, float] = {}
     for step in iterate(
-        content, styles, config, init_image=init_image, network=network, resume=resume, style_targets=style_targets
+        content,
+        styles,
+        config,
+        init_image=init_image,
+        network=network,
+        resume=resume,
+        style_targets=style_targets,
+        masks=masks,
     ):
         now = time.monotonic()
         size = f"{step.size[1]}x{step.size[0]}"
@@ -136,7 +144,7 @@ def stylize(
         if callback is not None and callback(step) is False:
             break
     if step is None:  # nothing was left to do
-        run = _Run(content, styles, config, init_image, network)
+        run = _Run(content, styles, config, init_image, network, masks=masks)
         state = resume.state if resume is not None else run.first_state()
         return replace(run.result(state, "done"), seconds={"total": 0.0})
     return replace(step.result, seconds={**seconds, "total": time.monotonic() - began})
@@ -151,6 +159,7 @@ def iterate(
     network: Network | None = None,
     resume: Result | Step | None = None,
     style_targets: StyleTargets | None = None,
+    masks: Masks | None = None,
     report: Report | None = None,
 ) -> Iterator[Step]:
     """Optimise the pixels of a picture, yielding a Step after each iteration; leaving the loop cancels the run.
@@ -158,14 +167,16 @@ def iterate(
     content: (1, 3, H, W) in [0, 1], or None for texture synthesis from the styles; styles: any number of (1, 3, h,
     w), none for content reconstruction; init_image: the start for `init="image"`; network: a loaded one to use again;
     resume: a step or result of a run with the same pictures, which goes on with the optimiser's state; style_targets:
-    a dict that keeps the styles' statistics from one run to the next, where only the content changes. float64
-    pictures are computed in float64. Raises StyleTransferError for pictures or settings that cannot be used.
+    a dict that keeps the styles' statistics from one run to the next, where only the content changes; masks: one a
+    style, (1, 1, h, w) in [0, 1] over the frame, saying where it goes, or None for a style that goes where no other
+    does; what all masks leave out stays the content. float64 pictures are computed in float64. Raises
+    StyleTransferError for pictures or settings that cannot be used.
 
     Source: Gatys, Ecker and Bethge, 2016 (Image Style Transfer Using Convolutional Neural Networks).
     """
     config = config or Config()
     network = network or load_network(config, dtype=_network_dtype(content, styles), report=report)
-    run = _Run(content, styles, config, init_image, network, style_targets)
+    run = _Run(content, styles, config, init_image, network, style_targets, masks)
     state = resume.state if resume is not None else run.first_state()
     return run.steps(state)
 
@@ -181,6 +192,7 @@ class _Run:
         init_image: Tensor | None,
         network: Network,
         style_targets: StyleTargets | None = None,
+        masks: Masks | None = None,
     ) -> None:
         self.content = None if content is None else _checked_image(content, "the content image")
         self.styles = [_checked_image(style, f"style image {number}") for number, style in enumerate(styles, 1)]
@@ -195,6 +207,7 @@ class _Run:
         if config.style_weights and len(config.style_weights) != len(self.styles):
             given = f"{len(config.style_weights)} numbers for {len(self.styles)} style images"
             raise StyleTransferError(f"style_weights has {given}: one for each, or none")
+        self.masks = None if masks is None else _checked_masks(masks, len(self.styles))
         self.device, self.dtype = network.mean.device, network.mean.dtype
         self.style_targets: StyleTargets = {} if style_targets is None else style_targets
         if self.content is not None and config.style_color == "match":
@@ -253,7 +266,10 @@ class _Run:
         content = None if self.content is None else self._to_work(pixels.resize(self.content, scale.size))
         styles = [self._to_work(self._style_at(style, scale.size)) for style in self.styles]
         key = tuple((style.shape[-2], style.shape[-1]) for style in styles)
-        objective = Objective(self.network, config, content, styles, self.style_targets.get(key))
+        masks = None
+        if self.masks is not None:
+            masks = [None if mask is None else self._to_work(_resized_mask(mask, scale.size)) for mask in self.masks]
+        objective = Objective(self.network, config, content, styles, self.style_targets.get(key), masks=masks)
         self.style_targets[key] = objective.style_targets
         if config.pixel_range == 1:
             return objective
@@ -317,11 +333,20 @@ class _Run:
 
     # --- how it ends
 
+    def painted(self, state: RunState) -> Tensor:
+        """The picture of a state, on the CPU, before colours act; what no mask covers is the content's."""
+        raw = solvers.result(state.solver, self.config).cpu()
+        if self.masks is None or self.content is None or any(mask is None for mask in self.masks):
+            return raw
+        size = pixels.size_of(raw)
+        covered = torch.stack([_resized_mask(mask, size) for mask in self.masks if mask is not None]).sum(0)
+        return torch.lerp(pixels.resize(self.content, size), raw, covered.clamp(0, 1).to(raw))
+
     def finish(self, raw: Tensor) -> Tensor:
         return pixels.recolor(raw, self.content, self.config.color)
 
     def result(self, state: RunState, outcome: str) -> Result:
-        raw = solvers.result(state.solver, self.config).cpu()
+        raw = self.painted(state)
         return Result(self.finish(raw), raw, state.history, outcome, self.metadata(raw, outcome), state)
 
     def metadata(self, image: Tensor, outcome: str) -> dict[str, Any]:
@@ -336,6 +361,7 @@ class _Run:
             "precision": str(self.network.features[0].weight.dtype).removeprefix("torch."),
             "seed": self.config.seed,
             "sizes": sizes,
+            "masked": self.masks is not None,
             "outcome": outcome,
             "versions": {
                 "styletransfer": VERSION,
@@ -388,6 +414,35 @@ def _checked_image(image: Tensor, what: str) -> Tensor:
             f"{what} must have values in [0, 1], got {float(image.min()):.3g} to {float(image.max()):.3g}"
         )
     return image.clamp(0, 1)
+
+
+def _checked_masks(masks: Masks, styles: int) -> list[Tensor | None]:
+    """Masks as the run takes them, adding up to at most 1 everywhere; StyleTransferError where they are none."""
+    if len(masks) != styles:
+        raise StyleTransferError(
+            f"there are {len(masks)} masks for {styles} style images: one for each, or none at all"
+        )
+    checked = [None if mask is None else _checked_mask(mask, number) for number, mask in enumerate(masks, 1)]
+    given = [mask for mask in checked if mask is not None]
+    if not given:
+        return checked
+    size = max((pixels.size_of(mask) for mask in given), key=max)
+    sums = torch.stack([_resized_mask(mask, size) for mask in given]).sum(0).clamp_min(1)
+    return [None if mask is None else _resized_mask(mask, size) / sums for mask in checked]
+
+
+def _checked_mask(mask: Tensor, number: int) -> Tensor:
+    if not isinstance(mask, Tensor) or mask.dim() != 4 or tuple(mask.shape[:2]) != (1, 1) or not mask.numel():
+        given = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
+        raise StyleTransferError(f"mask {number} must be a float tensor (1, 1, H, W), got {given}")
+    mask = mask.detach().cpu().float()
+    if not bool(((mask >= -1e-3) & (mask <= 1 + 1e-3)).all()):
+        raise StyleTransferError(f"mask {number} must have values in [0, 1]")
+    return mask.clamp(0, 1)
+
+
+def _resized_mask(mask: Tensor, size: Size) -> Tensor:
+    return mask if pixels.size_of(mask) == size else pixels.resample(mask, size, "bilinear").clamp(0, 1)
 
 
 def _network_dtype(content: Tensor | None, styles: Sequence[Tensor]) -> torch.dtype | None:

@@ -90,8 +90,8 @@ def test_a_term_without_a_picture_or_weight_is_not_built(
 
 def test_the_network_computes_no_layer_without_a_weight(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[set[str]] = []
-    forward = network.forward
-    monkeypatch.setattr(network, "forward", lambda image, layers: asked.append(set(layers)) or forward(image, layers))
+    bare = network.bare
+    monkeypatch.setattr(network, "bare", lambda image, layers: asked.append(set(layers)) or bare(image, layers))
     config = replace(CONFIG, content_weight=0.0, style_layer_weights=(1.0, 0.0, 1.0, 0.0, 0.0))
     Objective(network, config, picture(1), [picture(2)])(picture(3))
     assert asked == [{"relu1_1", "relu3_1"}] * 2

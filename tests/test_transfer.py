@@ -224,9 +224,9 @@ def test_style_targets_are_computed_once_for_several_contents(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed = []
-    original = transfer.Objective._mixed_targets
+    original = transfer.Objective._style_moments
     monkeypatch.setattr(
-        transfer.Objective, "_mixed_targets", lambda self, styles: computed.append(1) or original(self, styles)
+        transfer.Objective, "_style_moments", lambda self, styles: computed.append(1) or original(self, styles)
     )
     targets: transfer.StyleTargets = {}
     first = stylize(picture(1), [picture(2)], LBFGS, network=network, style_targets=targets)
