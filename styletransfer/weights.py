@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import safetensors
 import safetensors.torch
@@ -128,6 +128,11 @@ def _find(network: str, shapes: Shapes, report: Report, download: bool) -> tuple
     remedy = "give them as a file with --weights, or choose the network builtin"
     if not download or is_offline_mode():
         raise StyleTransferError(f"the weights of {network} are not here, and downloads are off: allow one, {remedy}")
+    if not _is_private_way(hf_hub_url(source.repo, "model.safetensors")):
+        raise StyleTransferError(
+            f"the weights of {network} would come over a connection that others can change: HF_ENDPOINT must begin"
+            " with https://, or be this computer"
+        )
     try:
         fetched = _fetch(network, missing, report)
         _store(network, fetched, report)
@@ -164,6 +169,13 @@ class _Opened:
     shapes: dict[str, tuple[int, ...]]
     read: Callable[[str], Tensor]
 
+    def tensor(self, name: str) -> Tensor:
+        """One of them; StyleTransferError where the file is no longer the one that was opened."""
+        try:
+            return self.read(name)
+        except (OSError, ValueError, LookupError, safetensors.SafetensorError) as error:
+            raise StyleTransferError(f"{self.name} changed while it was read: try again when it is whole") from error
+
 
 def _open(path: str | Path) -> _Opened:
     file = Path(os.path.expanduser(path))
@@ -179,12 +191,32 @@ def _open(path: str | Path) -> _Opened:
 
 
 def _open_safetensors(file: Path) -> _Opened:
+    """Checked by the library, read by hand: it maps a file, and one that is cut meanwhile would kill the process."""
+
+    def stamp(stream: BinaryIO) -> tuple[int, ...]:
+        state = os.fstat(stream.fileno())
+        return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns
+
     try:
-        opened: Any = safetensors.safe_open(file, framework="pt")
-        shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
-    except safetensors.SafetensorError as error:
+        with safetensors.safe_open(file, framework="pt") as opened:
+            shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in opened.keys()}  # noqa: SIM118
+        with open(file, "rb") as stream:
+            start = 8 + int.from_bytes(stream.read(8), "little")
+            header, first = json.loads(stream.read(start - 8)), stamp(stream)
+    except (ValueError, safetensors.SafetensorError) as error:
         raise StyleTransferError(f"{file.name} is damaged or no safetensors file: {_brief(error)}") from error
-    return _Opened(file.name, shapes, opened.get_tensor)
+
+    def read(name: str) -> Tensor:
+        begin, end = header[name]["data_offsets"]
+        head = json.dumps({name: {**header[name], "data_offsets": [0, end - begin]}}).encode()
+        with open(file, "rb") as stream:
+            stream.seek(start + begin)
+            data = stream.read(end - begin)
+            if stamp(stream) != first:
+                raise ValueError("another file than the one opened")
+        return safetensors.torch.load(len(head).to_bytes(8, "little") + head + data)[name]
+
+    return _Opened(file.name, shapes, read)
 
 
 def _open_pickle(file: Path) -> _Opened:
@@ -218,7 +250,7 @@ def _take(file: _Opened, shapes: Shapes) -> dict[str, Tensor]:
     for name, shape in shapes.items():
         if file.shapes[name] != shape:
             raise StyleTransferError(f"{file.name} has {name} of shape {file.shapes[name]}: {shape} is needed")
-        tensor = file.read(name)
+        tensor = file.tensor(name)
         if tensor.device.type != "cpu" or tensor.layout != torch.strided or not tensor.is_floating_point():
             raise StyleTransferError(f"{file.name} has {name} as {tensor.dtype}: a plain tensor of floats is needed")
         # A copy, since a mapped file could change under a long run.
@@ -327,6 +359,11 @@ def _torchvision_download(network: str) -> Path:
 # --- the hub, by ranges
 
 
+def _is_private_way(url: str) -> bool:
+    """Whether nobody on the way can change what comes from there: encrypted, or from this computer itself."""
+    return bool(re.match(r"https://[^/]|http://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?/", url, re.IGNORECASE))
+
+
 def _fetch(network: str, shapes: Shapes, report: Report) -> dict[str, Tensor]:
     """The tensors asked for, and no other byte but the header; StyleTransferError for any answer but the right one."""
     hub = _HubFile(SOURCES[network].repo)
@@ -403,6 +440,8 @@ class _HubFile:
         # The library's own reader of headers would swallow the whole file from a server that ignores ranges.
         headers = {**build_hf_headers(), "Accept-Encoding": "identity", "Range": f"bytes={begin}-{end - 1}"}
         with get_session().stream("GET", self.url, headers=headers, timeout=TIMEOUT) as answer:
+            if not all(_is_private_way(str(each.url)) for each in (*answer.history, answer)):
+                raise StyleTransferError("the hub sent us on to a connection that others can change")
             if answer.status_code == 429 or answer.status_code >= 500:
                 raise ConnectionError(f"status {answer.status_code}")  # worth another attempt
             if answer.status_code != 206:
