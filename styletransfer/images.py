@@ -13,7 +13,7 @@ import os
 import secrets
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -95,6 +95,11 @@ def save_image(
     if path.suffix.lower() not in SUFFIXES:
         raise StyleTransferError(f"cannot save {name}: the name must end in one of {', '.join(SUFFIXES)}")
     data = encode_image(image, SUFFIXES[path.suffix.lower()], settings=settings, alpha=alpha, quality=quality)
+    _write(data, path)
+
+
+def _write(data: bytes, path: Path) -> None:
+    """A file that is complete or untouched."""
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
         try:
@@ -106,7 +111,7 @@ def save_image(
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "the name is not allowed"
         raise StyleTransferError(
-            f"cannot save {name}: {reason}; a folder to write to, with room in it, is needed"
+            f"cannot save {_shown(os.fspath(path))}: {reason}; a folder to write to, with room in it, is needed"
         ) from error
 
 
@@ -146,6 +151,32 @@ def encode_image(
     with _refusing(f"cannot write {height} x {width} pixels as {format}: use a smaller picture or another format"):
         Image.fromarray(np.concatenate(planes, axis=-1)).save(file, format, **options[format])
     return file.getvalue()
+
+
+def save_animation(
+    images: Sequence[Tensor],
+    path: str | os.PathLike[str],
+    *,
+    seconds: float = 0.1,
+    hold: float = 1.5,
+    quality: int = 80,
+) -> None:
+    """Write pictures (1, 3, H, W) of one size as an animated .webp that repeats.
+
+    Each is shown for `seconds`, the last one for `hold`. Raises StyleTransferError, as `save_image` does.
+    """
+    path = Path(path)
+    name = _shown(os.fspath(path))
+    if path.suffix.lower() != ".webp":
+        raise StyleTransferError(f"cannot save {name}: the name of an animation must end in .webp")
+    if not images or len({image.shape for image in images}) > 1:
+        raise StyleTransferError("an animation needs pictures of one size: at least one")
+    first, *others = (Image.fromarray(_bytes(image, 3)) for image in images)
+    times = [round(1000 * seconds)] * len(others) + [round(1000 * hold)]
+    file = io.BytesIO()
+    with _refusing(f"cannot write {len(images)} pictures as an animation: use smaller ones"):
+        first.save(file, "webp", save_all=True, append_images=others, duration=times, loop=0, quality=quality, method=2)
+    _write(file.getvalue(), path)
 
 
 def _decode(source: Source, max_bytes: int, max_pixels: int) -> tuple[Tensor, Tensor | None]:

@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -21,54 +22,114 @@ RANKS = {
     "images": 2,
     "losses": 2,
     "features": 2,
+    "tiles": 2,
     "objective": 3,
+    "plan": 4,
     "solvers": 4,
     "transfer": 5,
     "distill": 6,
     "cli": 6,
     "__main__": 7,
+    "explain": 6,
+    "studio": 6,
+    "page": 7,
 }
-MODULES = sorted(path for path in PACKAGE.glob("*.py") if path.stem != "__init__")
+INSIDE = {  # a folder's own ranks
+    "studio": {"request": 0, "running": 1, "kept": 2},
+    "page": {
+        "look": 0,
+        "controls": 0,
+        "inputs": 0,
+        "handlers": 1,
+        "paint": 2,
+        "endpoint": 3,
+        "variations": 3,
+        "restore": 3,
+        "how": 3,
+        "api": 3,
+        "demo": 4,
+    },
+}
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem != "__init__")
+LIGHT = ("config", "recipes", "studio/request", "page/")  # what a page needs to answer, without torch
 TEST_COMMAND = (
     "python3 -m venv .venv && .venv/bin/pip install -q -r tests/requirements.txt && .venv/bin/python -m pytest"
 )
 APP_COMMAND = "python3 -m venv .venv && .venv/bin/pip install -q -r requirements.txt && .venv/bin/python app.py"
 
 
-def imports(path: Path) -> set[str]:
-    """Dotted names of all modules that a file imports; those of the package as `styletransfer.x`."""
+def imports(path: Path, *, at_once: bool = False) -> set[str]:
+    """Dotted names of all modules that a file imports; those of the package as `styletransfer.x`.
+
+    `at_once` leaves out what is imported inside functions, and for types alone.
+    """
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    folder = ("styletransfer", *path.relative_to(PACKAGE).parts[:-1]) if path.is_relative_to(PACKAGE) else ()
+    for node in nodes(ast.parse(path.read_text()), at_once):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         if isinstance(node, ast.ImportFrom):
-            base = "styletransfer" if node.level else ""
-            name = ".".join(part for part in (base, node.module or "") if part)
-            found |= {f"{name}.{alias.name}" for alias in node.names} if name == "styletransfer" else {name}
+            base = folder[: len(folder) + 1 - node.level] if node.level else ()
+            parts = (*base, *(node.module or "").split(".")) if node.module else base
+            name, whole = ".".join(parts), parts and (PACKAGE.parent / Path(*parts)).is_dir()
+            found |= {f"{name}.{alias.name}" for alias in node.names} if whole else {name}
     return found
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+def nodes(tree: ast.AST, at_once: bool) -> Iterator[ast.AST]:
+    for node in ast.iter_child_nodes(tree):
+        for_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        later = for_types or isinstance(node, ast.FunctionDef)
+        yield node
+        if not (at_once and later):
+            yield from nodes(node, at_once)
+
+
+def identity(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=identity)
 def test_a_module_imports_only_lower_ranks(path: Path) -> None:
+    room, *rest = identity(path).split("/")
     for name in imports(path):
         parts = name.split(".")
-        if parts[0] == "styletransfer":
-            assert RANKS[parts[1]] < RANKS[path.stem], f"{path.stem} imports {name}"
+        if parts[0] != "styletransfer":
+            continue
+        if parts[1] != room:
+            assert RANKS[parts[1]] < RANKS[room], f"{identity(path)} imports {name}"
+        elif rest and parts[2] in INSIDE[room]:
+            assert INSIDE[room][parts[2]] < INSIDE[room][rest[0]], f"{identity(path)} imports {name}"
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MODULES, ids=identity)
 def test_heavy_packages_stay_where_they_belong(path: Path) -> None:
     roots = {name.split(".")[0] for name in imports(path)}
-    assert "gradio" not in roots
-    assert "PIL" not in roots or path.stem == "images"
-    assert "torch" not in roots or path.stem not in ("config", "recipes")
+    assert "gradio" not in roots or identity(path).startswith("page/")
+    assert "PIL" not in roots or identity(path) == "images"
+    assert "torch" not in {name.split(".")[0] for name in imports(path, at_once=True)} or not identity(path).startswith(
+        LIGHT
+    )
 
 
-def test_the_app_uses_only_public_names() -> None:
+def test_the_page_answers_before_torch_is_here() -> None:
+    code = "import app, sys; assert app.demo and 'torch' not in sys.modules, 'torch'"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_package_does_without_gradio() -> None:
+    code = "import sys, styletransfer.cli; assert not {'gradio', 'styletransfer.page'} & set(sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_public_names_are_there_and_others_are_not() -> None:
     import styletransfer
 
-    names = [name for name in imports(ROOT / "app.py") if name.startswith("styletransfer")]
-    assert names and {name.split(".", 1)[1] for name in names} <= set(styletransfer.__all__)
+    for name in styletransfer.__all__:
+        assert getattr(styletransfer, name) is not None and name in dir(styletransfer)
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        styletransfer.nothing  # noqa: B018
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:

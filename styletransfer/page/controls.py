@@ -1,0 +1,87 @@
+"""Controls made from Config's own fields, and pickers of bundled pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ..recipes import RECIPES
+from ..studio import LIMITS, as_text
+from ..studio.request import FIELDS
+
+MAIN = ("strength", "style_scale", "size", "network", "seed", "color")
+LEFT_OUT = ("weights", "device", "style_weights")  # the server's own, and what Mix is for
+EXPERT = tuple(name for name in FIELDS if name not in MAIN + LEFT_OUT)
+GROUPS = {"pooling": "Network", "content_layers": "Losses", "style_fit": "Style picture", "scales": "Course"}
+QUALITIES = ("draft", "balanced", "best")
+QUALITY = tuple(name for name in EXPERT if len({getattr(RECIPES[quality], name) for quality in QUALITIES}) > 1)
+
+
+def control(name: str, **options: Any) -> Any:
+    """The control of a field of Config, made from the field itself."""
+    rule, default = FIELDS[name].metadata, FIELDS[name].default
+    options = {"label": name.replace("_", " "), "info": rule["help"], "elem_id": name, **options}
+    if rule["choices"]:
+        return gr.Dropdown(list(rule["choices"]), value=default, **options)
+    if isinstance(default, bool):
+        return gr.Checkbox(default, **options)
+    if isinstance(default, tuple):
+        return gr.Textbox(as_text(default), **options)
+    highest = min(rule["high"], getattr(LIMITS, name, 2**53))  # JavaScript's largest whole number
+    options = {"minimum": rule["low"], "maximum": highest, **options}
+    return gr.Number(default, precision=0 if isinstance(default, int) else None, **options)
+
+
+def slider(name: str, label: str, low: float, step: float) -> gr.Slider:
+    """A field's slider, from the lowest value that is of use up to the highest one that is allowed."""
+    high, default = getattr(LIMITS, name, FIELDS[name].metadata["high"]), FIELDS[name].default
+    return gr.Slider(low, high, default, step=step, label=label, elem_id=name, buttons=[])
+
+
+def setter(recipes: Sequence[str], names: Sequence[str]) -> str:
+    """JavaScript that fills controls from a recipe: at once, so that it is never too late for a click on Paint."""
+    rows = {name: [as_text(getattr(RECIPES[name], field)) for field in names] for name in recipes}
+    return f"recipe => ({json.dumps(rows)})[recipe]"
+
+
+# --- pictures
+
+
+def load_examples(folder: Path) -> dict[str, list[dict[str, str]]]:
+    """The bundled pictures by kind, their paths made absolute; what is not there is left out."""
+    listed: dict[str, Any] = {}
+    with suppress(OSError, ValueError):
+        listed = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
+    found: dict[str, list[dict[str, str]]] = {"photos": [], "styles": [], "pairs": [], "results": []}
+    for kind, entries in found.items():
+        for entry in listed.get(kind, []):
+            paths = {key: str(folder / entry[key]) for key in ("file", "content", "style") if key in entry}
+            if all(os.path.isfile(path) for path in paths.values()):
+                entries.append({**entry, **paths})
+    return found
+
+
+def thumbnails(entries: Sequence[Mapping[str, str]], name: str, label: str) -> gr.Gallery:
+    pictures = [(entry.get("file", entry.get("content")), entry.get("alt", entry.get("title"))) for entry in entries]
+    return strip(pictures, name, label, visible=bool(entries))
+
+
+def strip(pictures: Any, name: str, label: str, **options: Any) -> gr.Gallery:
+    """A row of small pictures that scrolls sideways."""
+    plain: Any = {"show_label": False, "allow_preview": False, "interactive": False, "buttons": [], "height": "auto"}
+    return gr.Gallery(pictures, label=label, elem_id=name, elem_classes="strip", **plain, **options)
+
+
+def chooser(entries: Sequence[Mapping[str, str]]) -> Callable[..., str]:
+    """A handler that gives the file of the picture clicked: by its number, since a path could be any file's."""
+
+    def choose(event: gr.SelectData) -> str:
+        return entries[int(event.index)]["file"]
+
+    return choose

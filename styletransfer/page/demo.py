@@ -1,0 +1,41 @@
+"""The whole page: its head, its tabs and its foot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from .. import studio
+from . import handlers, look
+from .controls import load_examples
+from .endpoint import add_endpoint
+from .paint import AT_ONCE, paint_tab
+
+
+def build_demo(folder: Path) -> gr.Blocks:
+    """The page, with the pictures of a folder of examples."""
+    bundled = load_examples(folder)
+    if folder.is_dir():
+        gr.set_static_paths([folder])  # served in place, whatever the working directory is
+    with gr.Blocks(title="Style Transfer", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as page:
+        key = gr.State(None, delete_callback=forget)
+        with gr.Row(elem_id="head"):
+            gr.HTML("<h1>Style Transfer</h1><p>Your picture, repainted.</p>")
+            dark = gr.Button("◐", elem_id="dark", size="sm", min_width=40, scale=0)
+        with gr.Tabs(elem_id="tabs") as tabs, gr.Tab("Paint", id="paint"):
+            paint = paint_tab(bundled, key)
+        paint.tabs = tabs
+        gr.HTML("<p>Uploaded pictures are deleted within about an hour.</p>", elem_id="foot")
+        add_endpoint(paint)
+        dark.click(None, js=look.DARK)
+        page.load(handlers.network_line, paint.controls["network"], paint.network_line, **AT_ONCE)
+    page.queue(max_size=20, api_open=False)
+    return page  # type: ignore[no-any-return]
+
+
+def forget(key: Any) -> None:
+    """A visit that has ended takes its pictures along."""
+    if key:
+        studio.STORE.drop(key)

@@ -1,0 +1,45 @@
+"""Gradio's picture inputs with files handed on unread: our own loader has the limits, and says what is wrong.
+
+Gradio writes a stub beside the file of every component class, this one's `inputs.pyi` too.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+from gradio.components.base import server
+from gradio.components.image_editor import AcceptBlobs
+
+MAX_BLOB, MAX_BLOBS = 8 * 2**20, 64  # of painted regions that are on their way
+
+
+class Picture(gr.Image):
+    """An image that hands its file on unread: Gradio would open it, and answer a broken one without a word."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        return payload and payload.path
+
+
+class Canvas(gr.ImageEditor):
+    """An editor that hands on what was painted, unread: the bytes or the path of its only layer."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        if payload is None:
+            return None
+        held = self.blob_storage.pop(payload.id, None) if payload.id is not None else payload
+        layers = [layer for layer in (held.layers if held else ()) if layer is not None]
+        return None if not layers else getattr(layers[0], "path", layers[0])
+
+    @server  # type: ignore[untyped-decorator]
+    def accept_blobs(self, data: AcceptBlobs) -> None:
+        """As Gradio's, but only so many and so large."""
+        if any(len(file) > MAX_BLOB for _, file in data.files):
+            raise gr.Error("What was painted is too large.", print_exception=False)
+        super().accept_blobs(data)
+        while len(self.blob_storage) > MAX_BLOBS:
+            self.blob_storage.pop(next(iter(self.blob_storage)))

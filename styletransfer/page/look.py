@@ -1,0 +1,54 @@
+"""How the page looks: its style sheet and theme, and the small pieces of HTML in it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+CSS = (Path(__file__).parent / "look.css").read_text(encoding="utf-8")
+
+DARK = "() => { document.body.classList.toggle('dark') }"
+SHOW = "() => { if (innerWidth < 700) document.querySelector('#result').scrollIntoView({behavior: 'smooth'}) }"
+RANDOM = "() => Math.floor(Math.random() * 2 ** 31)"
+# The file has been made for this click alone; the browser asks for it as for any link.
+FETCH = """file => {
+  if (!file) return
+  const link = document.createElement('a')
+  link.href = file.url
+  link.download = file.orig_name || file.path.split('/').pop()
+  link.click()
+}"""
+
+
+def status(text: str, progress: float | None = None) -> str:
+    bar = 'class="idle"' if progress is None else f'value="{progress:.4f}"'
+    return f'<p role="status">{html.escape(text)}</p><progress {bar} aria-label="progress"></progress>'
+
+
+def curve_html(curve: Mapping[str, Sequence[float]]) -> str:
+    """The loss and its terms as lines on a scale of powers of ten, the last values under them."""
+    low, high = min(map(min, curve.values())), max(map(max, curve.values()))
+    lines = legend = ""
+    for number, (term, values) in enumerate(curve.items()):
+        xs = (100 * i / max(1, len(values) - 1) for i in range(len(values)))
+        ys = (36 - 32 * (value - low) / max(high - low, 1e-9) for value in values)
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys))
+        lines += f'<polyline class="line{number}" points="{points}"/>'
+        legend += f'<span class="line{number}">{term} {10 ** values[-1]:.2g}</span>'
+    picture = f'<svg viewBox="0 0 100 40" preserveAspectRatio="none" role="img" aria-label="losses">{lines}</svg>'
+    return f"{picture}<p>{legend}<span>losses, log scale</span></p>"
+
+
+def launch_options() -> dict[str, Any]:
+    """How the page is served: nothing is fetched from elsewhere, and nothing of a visit is kept."""
+    fonts = ["ui-sans-serif", "system-ui", "sans-serif"]
+    theme = gr.themes.Base(primary_hue="teal", secondary_hue="teal", neutral_hue="stone", radius_size="lg", font=fonts)
+    strong = {"button_primary_background_fill": "*primary_700", "button_primary_background_fill_hover": "*primary_800"}
+    theme.set(**strong, **{f"{name}_dark": value for name, value in strong.items()})  # white on the accent is too faint
+    theme.set(button_primary_text_color="white", body_text_color_subdued="*neutral_500")
+    quiet = {"run_history": False, "enable_monitoring": False, "ssr_mode": False, "footer_links": ["api"]}
+    return {"theme": theme, "css": CSS, "max_file_size": "20mb", **quiet}

@@ -1,0 +1,71 @@
+"""What the tests of the studio and the page share: a small built-in network, two small pictures, and a quick run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from oracles import random_tensors
+from PIL import Image
+from safetensors.torch import save_file
+
+from styletransfer import Config, studio
+
+EXIF_ARTIST = 315
+SHAPES = {
+    "features.0.weight": (4, 3, 3, 3),
+    "features.0.bias": (4,),
+    "features.3.weight": (6, 4, 3, 3),
+    "features.3.bias": (6,),
+    "heads.relu1_1.weight": (5, 4, 1, 1),
+    "heads.relu1_1.bias": (5,),
+    "heads.relu2_1.weight": (7, 6, 1, 1),
+    "heads.relu2_1.bias": (7,),
+}
+QUICK = Config(size=32, scales=(0.5, 1), iterations=(3, 2)).to_dict()
+
+
+@contextmanager
+def small_network(folder: Path) -> Iterator[None]:
+    """In place of the built-in network, a random one of the same kind with two layers."""
+    file = folder / "network.safetensors"
+    save_file({name: tensor.float() for name, tensor in random_tensors(SHAPES).items()}, file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("styletransfer.weights.BUILTIN", file)
+        patch.setattr("styletransfer.features.BUILTIN", file)
+        patch.setattr("styletransfer.studio.running._networks", {})
+        yield
+
+
+def two_pictures(folder: Path) -> tuple[str, str]:
+    """A content of 40 x 32 with something personal in its metadata, and a style of 36 x 36."""
+    random = np.random.default_rng(0)
+    exif = Image.Exif()
+    exif[EXIF_ARTIST] = "somebody"
+    content, style = folder / "content.jpg", folder / "style.png"
+    Image.fromarray(random.integers(0, 256, (32, 40, 3), np.uint8)).save(content, exif=exif)
+    Image.fromarray(random.integers(0, 256, (36, 36, 3), np.uint8)).save(style)
+    return str(content), str(style)
+
+
+def job(pictures: tuple[str, str], **changes: Any) -> studio.Job:
+    """A quick and small run, but for the changes."""
+    special = {name: changes.pop(name) for name in ("regions", "rest", "start", "weights") if name in changes}
+    return studio.checked(pictures[0], [pictures[1]], {**QUICK, "weights": None, **changes}, **special)
+
+
+def finished(pictures: tuple[str, str], color: str = "style", **changes: Any) -> studio.Kept:
+    """What is kept of a whole run."""
+    from styletransfer.studio.running import fitted
+
+    asked = job(pictures, **changes)
+    picture = fitted(pictures[0], asked.settings["size"])
+    kept = studio.Kept(asked, asked.settings, picture, picture, color)
+    for frame in studio.paint(asked):
+        if frame.raw is not None:
+            kept.take(frame)
+    return kept

@@ -1,0 +1,412 @@
+"""The studio: what may be asked for, what a run yields, how it goes on, and what is kept of it and for how long."""
+
+from __future__ import annotations
+
+import pickle
+import shlex
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small import QUICK, finished, job, small_network, two_pictures
+
+from styletransfer import RECIPES, Config, StyleTransferError, load_image, recolor, resize, stylize
+from styletransfer.cli import build_parser, configured
+from styletransfer.images import read_settings
+from styletransfer.studio import kept as keeping
+from styletransfer.studio import request, running
+from styletransfer.studio.kept import Film, Kept, Store, Visit, within
+from styletransfer.studio.request import FIELDS, LIMITS, Job, command, continued, finer, limits, restored
+
+EDITABLE = [name for name in FIELDS if name not in ("weights", "device")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_small_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with small_network(tmp_path_factory.mktemp("network")):
+        yield
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> tuple[str, str]:
+    return two_pictures(tmp_path)
+
+
+# --- what may be asked for
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"size": LIMITS.size + 1}, "size is"),
+        ({"size": "original"}, "size is original"),
+        ({"style_scale": 2.5}, "style_scale is 2.5: at most 2"),
+        ({"history": 150}, "history is 150: at most 100"),
+        ({"iterations": "3000, 2001"}, "there are 5001 iterations in all: at most 5000"),
+        ({"iterations": "3000"}, "there are 6000 iterations in all"),
+        ({"iterations": "1, x"}, "iterations must be numbers with commas between them, got '1, x'"),
+        ({"style_layers": "relu9_9"}, "unknown layer 'relu9_9'"),
+        ({"strength": 101}, "strength must lie between 0 and 100"),
+        ({"init": "nothing"}, "unknown init 'nothing'"),
+        ({"init": "image"}, "no painted picture yet to start from"),
+        ({"rest": "nothing"}, "unknown rest 'nothing'"),
+    ],
+)
+def test_the_server_checks_again(pictures: tuple[str, str], change: dict[str, Any], words: str) -> None:
+    with pytest.raises(StyleTransferError, match=words):
+        job(pictures, **change)
+
+
+def test_missing_and_too_many_pictures_are_named(pictures: tuple[str, str]) -> None:
+    content, style = pictures
+    for given, words in (((None, [style]), "no picture"), ((content, []), "no style"), ((content, [style] * 5), "5")):
+        with pytest.raises(StyleTransferError, match=f"there (is|are) {words}"):
+            request.checked(*given, QUICK)
+
+
+def test_weights_of_the_command_line_are_for_the_vgg_networks_alone(pictures: tuple[str, str]) -> None:
+    for network, weights in (("vgg19-caffe", "some.pth"), ("auto", None), ("builtin", None)):
+        assert job(pictures, network=network, weights="some.pth").settings["weights"] == weights
+
+
+def test_limits_depend_on_who_shares_the_computer() -> None:
+    assert limits({}, gpu=False) == request.Limits()
+    assert (limits({"SPACE_ID": "a/b"}, gpu=False).size, limits({"SPACE_ID": "a/b"}, gpu=True).size) == (1024, 2048)
+    zero = limits({"SPACE_ID": "a/b", "SPACES_ZERO_GPU": "1"}, gpu=False)
+    assert zero.zero and zero.seconds == 100 and zero.size == 2048
+
+
+def test_on_a_lent_gpu_the_time_grows_with_size_and_steps_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(request, "LIMITS", limits({"SPACE_ID": "a/b", "SPACES_ZERO_GPU": "1"}, gpu=False))
+    small, large, longer = (
+        request.allowed_seconds(Config(size=size, iterations=steps))
+        for size, steps in ((256, (10,)), (512, (10,)), (512, (20,)))
+    )
+    assert 15 < small < large < longer < 100
+    assert longer - 15 == pytest.approx(2 * (large - 15)) and large - 15 == pytest.approx(4 * (small - 15))
+    assert request.allowed_seconds(Config(size=2048, iterations=(1000,))) == 100
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_survives_its_way_through_text(name: str) -> None:
+    shown = {field: request.as_text(getattr(RECIPES[name], field)) for field in FIELDS}
+    assert Config(**{field: request.parsed(field, value) for field, value in shown.items()}) == RECIPES[name]
+
+
+# --- as a command
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        Config(),
+        RECIPES["draft"],
+        replace(RECIPES["crowson"], strength=70.5, size=640, style_weights=(2, 1)),
+        replace(RECIPES["gatys"], box=True, seed=2**40, color="content"),
+        Config(box=False, scales=(0.5, 1.0), content_layers=("relu3_1",), init="noise"),
+    ],
+)
+def test_the_command_asks_for_the_same_run(config: Config) -> None:
+    words = shlex.split(command(config, "my photo.jpg", ["it's a style.png"]))
+    assert words[:3] == ["python", "-m", "styletransfer"]
+    options = build_parser().parse_args(words[3:])
+    assert options.pictures == ["my photo.jpg", "it's a style.png"] and str(options.output) == "out.png"
+    assert configured(options) == config
+
+
+def test_the_command_is_as_short_as_it_can_be() -> None:
+    assert command(Config(), "a.jpg", ["b.jpg"]) == "python -m styletransfer a.jpg b.jpg -o out.png"
+    assert command(replace(RECIPES["best"], strength=70.0), "a.jpg", ["b.jpg"]).endswith(
+        "-o out.png --recipe best --strength 70.0"
+    )
+
+
+# --- settings that come back
+
+
+def test_settings_of_a_picture_come_back(pictures: tuple[str, str]) -> None:
+    kept = finished(pictures, strength=70, seed=5)
+    config, changed = restored(read_settings(kept.file("png")))
+    assert config == Config.from_dict(kept.job.settings) and changed == ""
+
+
+def test_settings_never_name_files_or_devices_of_the_server_and_fit_its_limits() -> None:
+    given = {**Config().to_dict(), "weights": "/etc/passwd", "device": "cuda:7", "size": "original", "init": "image"}
+    config, changed = restored({"config": given})
+    assert (config.weights, config.device, config.size, config.init) == (None, "auto", LIMITS.size, "content")
+    assert "size is 2048 here, not original" in changed and "starts from the photograph" in changed
+
+
+@pytest.mark.parametrize("metadata", [{}, {"config": 3}, {"config": {"nothing": 1}}, {"config": {"size": "x"}}])
+def test_settings_that_are_none_are_refused(metadata: dict[str, Any]) -> None:
+    with pytest.raises(StyleTransferError):
+        restored(metadata)
+
+
+# --- the run
+
+
+def test_frames_end_where_the_core_ends(pictures: tuple[str, str]) -> None:
+    asked = job(pictures, strength=70)
+    *_, last = running.paint(asked)
+    wanted = stylize(load_image(pictures[0]), [load_image(pictures[1])], Config.from_dict(asked.settings))
+    assert np.array_equal(last.raw, wanted.raw.numpy())
+    assert last.metadata == wanted.metadata and last.progress == 1
+    assert last.losses == {name: wanted.history[-1][name] for name in last.losses}
+
+
+def test_on_zerogpu_frames_and_jobs_can_be_pickled(pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "LIMITS", replace(LIMITS, zero=True))
+    again = list(running.paint(pickle.loads(pickle.dumps(job(pictures)))))[-1]
+    copy = pickle.loads(pickle.dumps(again))
+    assert np.array_equal(copy.raw, again.raw) and copy.metadata == again.metadata and copy.step is None
+
+
+def test_out_of_time_the_picture_so_far_is_the_result(pictures: tuple[str, str]) -> None:
+    asked = job(pictures, iterations="1000")._replace(seconds=0.0)
+    frames = [frame for frame in running.paint(asked) if frame.raw is not None]
+    assert len(frames) == 1 and frames[0].metadata["outcome"] == "stopped"
+    assert frames[0].text.startswith("scale 1 of 2 · step 1 of 1000")
+
+
+def test_a_load_in_progress_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = threading.Event()
+
+    def network_for(config: Config, report: Any) -> str:
+        report("10 of 52 MB")
+        assert shown.wait(60)
+        return f"the network for {config.network}"
+
+    monkeypatch.setattr(running, "network_for", network_for)
+    told = running.loading(Config(network="vgg19"))
+    assert next(told).text == "10 of 52 MB"
+    shown.set()
+    with pytest.raises(StopIteration) as end:
+        next(told)
+    assert end.value.value == "the network for vgg19"
+
+
+def test_two_networks_stay_loaded() -> None:
+    first = running.network_for(Config())
+    assert running.network_for(Config(strength=3)) is first
+    for layers in (("relu1_1",), ("relu2_1",)):
+        running.network_for(Config(style_layers=layers))
+    assert len(running._networks) == 2
+    assert running.network_for(Config()) is not first
+
+
+def test_sketches_are_painted_one_after_the_other(pictures: tuple[str, str]) -> None:
+    jobs = [job(pictures, strength=strength) for strength in (20, 80)]
+    found = list(running.sketch(jobs))
+    assert sorted({number for number, _ in found}) == [0, 1] and found[-1][0] == 1
+    for number, asked in enumerate(jobs):
+        *_, last = running.paint(asked)
+        assert np.array_equal([frame for at, frame in found if at == number][-1].raw, last.raw)
+
+
+def test_the_words_of_a_step() -> None:
+    step: Any = SimpleNamespace(scale=1, scales=3, iteration=48, iterations=140, progress=0.25)
+    assert running.words(step, 2.0) == "scale 2 of 3 · step 48 of 140 · about 6 s left"
+    assert running.words(step, 100.0) == "scale 2 of 3 · step 48 of 140 · about 5 min left"
+    assert running.words(step, 0.5) == "scale 2 of 3 · step 48 of 140"
+    assert running.words(step, 2.0, before=0.15).endswith("about 15 s left")
+
+
+def test_the_loss_curve_is_short_and_has_the_last_step() -> None:
+    history = [
+        {"scale": 0.0, "iteration": i, "total": 10.0**-i, "style": 10.0**-i, "style/relu1_1": 1.0} for i in range(9)
+    ]
+    assert running.loss_curve(history) == {
+        name: pytest.approx([-float(i) for i in range(9)]) for name in ("total", "style")
+    }
+    long = running.loss_curve([{"total": float(i + 1), "content": 1.0, "style": 1.0} for i in range(5000)])
+    assert 100 < sum(map(len, long.values())) <= running.CURVE_POINTS
+    assert long["total"][-1] == pytest.approx(np.log10(5000))
+    assert running.loss_curve([{"total": np.nan}, {"total": np.inf}, {"total": 0.0}]) == {"total": [-12, 30, -12]}
+
+
+# --- going on
+
+
+def test_a_finished_run_goes_on_with_its_optimiser(pictures: tuple[str, str]) -> None:
+    kept = finished(pictures)
+    *_, last = running.paint(continued(kept.job, 4), kept.step)
+    *_, whole = running.paint(job(pictures, iterations="3, 6"))
+    assert np.array_equal(last.raw, whole.raw) and last.metadata == whole.metadata
+
+
+def test_a_stopped_run_goes_on_to_its_end(pictures: tuple[str, str]) -> None:
+    asked = job(pictures)
+    first = next(frame for frame in running.paint(asked._replace(seconds=0.0)) if frame.raw is not None)
+    *_, last = running.paint(continued(asked, 0), first.step)
+    *_, whole = running.paint(asked)
+    assert np.array_equal(last.raw, whole.raw)
+
+
+def test_without_a_state_the_run_starts_anew_from_the_picture(pictures: tuple[str, str]) -> None:
+    kept = finished(pictures)
+    anew = continued(kept.job, 2, kept.raw.numpy())
+    assert (anew.settings["init"], anew.settings["scales"], anew.settings["iterations"]) == ("image", [1.0], [2])
+    config = Config.from_dict(anew.settings)
+    content, style = map(load_image, pictures)
+    wanted = stylize(content, [style], config, init_image=kept.raw)
+    *_, last = running.paint(anew)
+    assert np.array_equal(last.raw, wanted.raw.numpy())
+
+
+def test_finer_is_the_next_size_from_where_it_is(pictures: tuple[str, str]) -> None:
+    kept = finished(pictures, size=64)
+    larger = finer(kept.job, kept.raw.numpy(), 64)
+    assert larger.settings["size"] == 96 and larger.settings["init"] == "image"
+    assert finer(kept.job, None, LIMITS.size - 32).settings["size"] == LIMITS.size
+    with pytest.raises(StyleTransferError, match=f"at most {LIMITS.size}"):
+        finer(kept.job, None, LIMITS.size)
+
+
+def test_a_large_state_loses_its_oldest_pairs_and_then_all(pictures: tuple[str, str]) -> None:
+    step = finished(pictures, iterations="6").step
+    assert step is not None
+    size, memory = running.state_bytes(step.state), step.state.solver.memory
+    assert len(memory) > 2 and within(step, size) is step
+    tensors = [tensor for pair in memory for tensor in pair]
+    assert size > sum(tensor.nbytes for tensor in tensors)
+    smaller = within(step, size - 1)
+    assert smaller is not None and smaller.state.solver.memory == memory[1:]
+    assert running.state_bytes(smaller.state) <= size - 1
+    assert within(step, 100) is None
+
+
+# --- regions
+
+
+def test_regions_go_to_the_style_of_their_colour(tmp_path: Path, pictures: tuple[str, str]) -> None:
+    strokes = np.zeros((80, 100, 4), np.uint8)
+    strokes[:, :50] = (0xE8, 0x33, 0x6D, 255)
+    strokes[:40, 50:] = (0x1D, 0x90, 0xE0, 255)  # not quite the brush's colour, as an editor's canvas may have it
+    Image.fromarray(strokes).save(tmp_path / "strokes.png")
+    asked = job(pictures, regions=str(tmp_path / "strokes.png"))._replace(styles=(pictures[1],) * 2)
+    first, second = running.masks(asked, (320, 400))
+    assert first is not None and second is not None and first.shape == (1, 1, 320, 400)
+    assert (first[..., :190] == 1).all() and (first[..., 210:] == 0).all()
+    assert (second[..., :150, 210:] == 1).all() and (second[..., 170:, :] == 0).all()
+    assert 0.2 < float(first[0, 0, 100, 200]) < 0.8  # a soft edge
+    rest, again = running.masks(asked._replace(rest="first"), (320, 400))
+    assert rest is None and torch.equal(again, second)  # type: ignore[arg-type]
+
+
+# --- what is kept
+
+
+def blank(side: int = 2, **options: Any) -> Kept:
+    picture = torch.zeros(1, 3, side, side)
+    return Kept(Job("", ("",), {}, 1), {}, picture, picture, **options)
+
+
+def visit(*results: Kept) -> Visit:
+    made = Visit()
+    for kept in results:
+        made.add(kept)
+    return made
+
+
+@pytest.mark.parametrize("color", ["style", "content", "match"])
+def test_colours_and_blend_act_after_the_run(pictures: tuple[str, str], color: str) -> None:
+    kept = finished(pictures)
+    kept.color, kept.blend = color, 25.0
+    painted = recolor(kept.raw, load_image(pictures[0]), color)
+    wanted = 0.75 * painted + 0.25 * resize(load_image(pictures[0]), (26, 32))
+    found = load_image(kept.file("png"))
+    assert float((found - wanted).abs().max()) < 0.51 / 255 + 1e-6
+    settings = read_settings(kept.file("png"))
+    assert settings["config"]["color"] == color and settings["blend"] == 25
+
+
+def test_a_png_carries_the_settings_and_a_jpeg_nothing(pictures: tuple[str, str]) -> None:
+    kept = finished(pictures)
+    config = {**kept.metadata["config"], "color": "style"}
+    assert read_settings(kept.file("png")) == {**kept.metadata, "config": config}
+    with Image.open(kept.file("jpg")) as jpeg:
+        assert jpeg.format == "JPEG" and jpeg.size == (32, 26) and not jpeg.getexif()
+    with pytest.raises(StyleTransferError, match="no picture"):
+        read_settings(kept.file("jpg"))
+
+
+def test_a_timelapse_goes_from_the_photograph_to_the_picture(pictures: tuple[str, str]) -> None:
+    kept = finished(pictures, color="content")
+    with Image.open(kept.file("webp")) as film:
+        assert film.n_frames == len(kept.animation()) >= 3 and film.size == (32, 26)  # type: ignore[attr-defined]
+    assert torch.equal(kept.animation()[0], kept.content) and torch.equal(kept.animation()[-1], kept.image())
+
+
+def test_a_film_is_short_and_spread_over_the_whole_way() -> None:
+    film = Film()
+    for number in range(200):
+        film.add(torch.full((1, 3, 600, 300), number / 255))
+    shades = [round(255 * float(load_image(frame).mean())) for frame in film.frames]
+    assert 20 <= len(shades) <= keeping.FILM_FRAMES - 2
+    assert len(set(np.diff(shades))) == 1 and shades[0] == 0 and shades[-1] > 180
+    assert load_image(film.frames[0]).shape[-2:] == (512, 256)
+
+
+def test_previews_do_not_change_their_size_from_scale_to_scale() -> None:
+    kept = blank(color="match")
+    kept.content, kept.raw = torch.rand(1, 3, 90, 120), torch.rand(1, 3, 45, 60)
+    assert load_image(kept.preview()).shape[-2:] == (90, 120)
+    kept.content = torch.rand(1, 3, 900, 1200)
+    assert load_image(kept.preview()).shape[-2:] == (keeping.PREVIEW_SIDE * 3 // 4, keeping.PREVIEW_SIDE)
+
+
+def test_a_visit_keeps_its_last_results_and_one_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    results = [blank(step="a state") for _ in range(keeping.KEEP_RESULTS + 2)]
+    made = visit(*results)
+    assert made.results == results[2:] and made.current is results[-1]
+    assert [kept.step for kept in made.results] == [None] * (keeping.KEEP_RESULTS - 1) + ["a state"]
+    assert not Path(results[1].folder.name).exists() and Path(results[2].folder.name).exists()
+    monkeypatch.setattr(keeping, "VISIT_BYTES", 2 * blank(8).nbytes)
+    for _ in range(3):
+        made.add(blank(8))
+    assert len(made.results) == 2
+    made.clear()
+
+
+def test_the_store_is_bounded_and_drops_the_oldest() -> None:
+    store = Store(most=3)
+    kept = [blank() for _ in range(5)]
+    keys = [store.add(visit(each)) for each in kept]
+    assert [store.get(key) is not None for key in keys] == [False, False, True, True, True]
+    assert [Path(each.folder.name).exists() for each in kept] == [False, False, True, True, True]
+    assert len(set(keys)) == 5 and all(len(key) >= 20 for key in keys)
+    for key in keys:
+        store.drop(key)
+    assert not any(Path(each.folder.name).exists() for each in kept)
+
+
+def test_the_store_forgets_what_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    store, kept = Store(seconds=600), blank()
+    made = visit(kept)
+    key, now = store.add(made), made.touched
+    monkeypatch.setattr(time, "monotonic", lambda: now + 599)
+    assert store.get(key) is made
+    monkeypatch.setattr(time, "monotonic", lambda: now + 599 + 599)
+    assert store.get(key) is made
+    monkeypatch.setattr(time, "monotonic", lambda: now + 599 + 599 + 601)
+    store._tick()  # what the timer does
+    assert not Path(kept.folder.name).exists() and store.get(key) is None and store._timer is None
+
+
+def test_a_dropped_visit_gets_a_new_key_when_it_goes_on() -> None:
+    store, made = Store(), visit(blank())
+    key = store.keep(None, made)
+    assert store.keep(key, made) == key
+    store.drop(key)
+    store.drop(None)
+    assert store.keep(key, made) != key
+    made.clear()
