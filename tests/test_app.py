@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import gc
 import inspect
 import json
@@ -18,18 +19,19 @@ from typing import Any
 import gradio as gr
 import pytest
 import torch
+from gradio.context import LocalContext
 from gradio_client import Client, handle_file
 from PIL import Image
 from small import EXIF_ARTIST, QUICK, small_network, two_pictures
 
 from styletransfer import RECIPES, Config, StyleTransferError, load_image, recolor, studio
-from styletransfer.images import read_settings
+from styletransfer.images import read_settings, save_image
 from styletransfer.studio import running
 
 with warnings.catch_warnings():  # Gradio makes event loops that it leaves to the garbage collector
     warnings.simplefilter("ignore", ResourceWarning)
     import app
-    from styletransfer.page import controls, endpoint, handlers, inputs
+    from styletransfer.page import controls, endpoint, handlers, inputs, restore, variations
     from styletransfer.page.controls import EXPERT, LEFT_OUT, MAIN, QUALITY
 
     gc.collect()
@@ -342,6 +344,80 @@ def test_a_visit_has_its_last_results_and_brings_them_back(pictures: tuple[str, 
     assert values["strength"] == 20 and values["iterations"] == "3, 2"
     with pytest.raises(gr.Error, match="no longer kept"):
         handlers.bring_back(key, SimpleNamespace(index=2))  # type: ignore[arg-type]
+
+
+# --- variations, and settings from outside
+
+
+def test_variations_fill_the_grid_one_by_one_with_what_picking_gives(pictures: tuple[str, str]) -> None:
+    yielded = list(variations.vary(None, *given(pictures)))
+    grids = [grid for grid, _ in yielded if isinstance(grid, list)]
+    assert sorted({len(grid) for grid in grids}) in (list(range(1, 10)), list(range(10)))
+    captions = [caption for _, caption in grids[-1]]
+    assert captions[5] == "strength 50 · brush 1.6" and len(set(captions)) == 9
+    strength, brush, _ = variations.pick(SimpleNamespace(index=5))  # type: ignore[arg-type]
+    assert (strength, brush) == (50, 1.6)
+    *_, wanted = running.paint(
+        handlers.job_of(
+            dict(zip(handlers.GIVEN, given(pictures))), None, **variations.DRAFT, strength=strength, style_scale=brush
+        )
+    )
+    assert wanted.metadata["config"]["size"] == max(wanted.raw.shape) == variations.SIZE
+
+
+def test_a_picture_made_here_brings_its_settings_back(pictures: tuple[str, str]) -> None:
+    key, _ = painted(pictures, strength=20, share1=10)
+    handlers.tint(key, "match", 30)
+    _, _, *values, blend, line, network = restore.restore(handlers.keep("png")(key))
+    names = ["share1", "share2", "share3", "share4", *MAIN, *EXPERT]
+    back = dict(zip(names, values))
+    assert (back["strength"], back["color"], back["iterations"], blend) == (20, "match", "3, 2", 30)
+    assert "The settings are back." in line and "built-in" in network
+    with pytest.raises(gr.Error, match="holds no settings"):
+        restore.restore(pictures[1])
+
+
+@pytest.mark.parametrize("blend", ["100", None, -1, 101, [1]])
+def test_a_blend_that_is_none_is_left_out(tmp_path: Path, blend: Any) -> None:
+    settings = {"config": Config(size=4096).to_dict(), "blend": blend}
+    save_image(torch.zeros(1, 3, 4, 4), tmp_path / "made.png", settings=settings)
+    *_, found, line, _ = restore.restore(str(tmp_path / "made.png"))
+    assert found == 0 and "size is 2048 here, not 4096" in line
+
+
+def test_an_address_names_bundled_pictures_only() -> None:
+    bundled = controls.load_examples(app.EXAMPLES)
+    query = {"content": "harbour", "style": "wave", "strength": "70"}
+    pictures, settings, _, ignored = restore.chosen(query, bundled)
+    assert Path(pictures["content"]).name == "harbour.jpg" and settings["strength"] == 70 and ignored == []
+    content, style, result = restore.shown(pictures, bundled)
+    assert (content, style) == tuple(pictures.values()) and Path(result[1]).name == "harbour-wave.jpg"
+    pictures, _, _, ignored = restore.chosen({"content": "/etc/passwd", "style": "../night"}, bundled)
+    assert pictures == {} and ignored == ["content", "style"]
+    content, _, result = restore.shown({"content": bundled["photos"][1]["file"]}, bundled)
+    assert result == (content, content)
+
+
+@pytest.mark.parametrize(("mine", "others", "refused"), [(1, 1, False), (2, 0, True), (0, 3, False), (0, 4, True)])
+def test_a_visitor_has_only_so_many_runs_waiting(mine: int, others: int, refused: bool) -> None:
+    def event(session: str, concurrency: str = "paint") -> Any:
+        return SimpleNamespace(
+            session_hash=session, concurrency_id=concurrency, request=SimpleNamespace(client=SimpleNamespace(host="h"))
+        )
+
+    waiting = [*[event("me")] * mine, *[event("you")] * others]
+    queue = SimpleNamespace(
+        event_queue_per_concurrency_id={"paint": SimpleNamespace(queue=waiting[1:])},
+        active_jobs=[waiting[:1], None, [event("me", "other")]],
+    )
+    request: Any = SimpleNamespace(client=SimpleNamespace(host="h"), session_hash="me")
+    context = contextvars.copy_context()
+    context.run(LocalContext.blocks.set, SimpleNamespace(_queue=queue))  # type: ignore[arg-type]
+    if refused:
+        with pytest.raises(gr.Error, match="already waiting"):
+            context.run(handlers.check_turn, request)
+    else:
+        context.run(handlers.check_turn, request)
 
 
 def test_visitors_do_not_see_each_other(pictures: tuple[str, str]) -> None:

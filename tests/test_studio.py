@@ -151,6 +151,25 @@ def test_settings_that_are_none_are_refused(metadata: dict[str, Any]) -> None:
         restored(metadata)
 
 
+@pytest.mark.parametrize(
+    ("query", "recipe", "changes", "ignored"),
+    [
+        ({}, "balanced", {}, []),
+        ({"quality": "draft", "strength": "70"}, "draft", {"strength": 70.0}, []),
+        ({"brush": "0.5", "size": "640", "seed": "7", "color": "match"}, "balanced",
+         {"style_scale": 0.5, "size": 640, "seed": 7, "color": "match"}, []),
+        ({"quality": "none", "strength": "many", "size": "9999"}, "balanced", {}, ["quality", "strength", "size"]),
+        ({"device": "cuda", "weights": "/etc/passwd", "__theme": "dark"}, "balanced", {}, ["device", "weights"]),
+        ({"size": "300.5", "brush": "nan", "network": "vgg99"}, "balanced", {}, ["size", "network", "brush"]),
+    ],
+)  # fmt: skip
+def test_an_address_presets_what_it_may(
+    query: dict[str, str], recipe: str, changes: dict[str, Any], ignored: list[str]
+) -> None:
+    wanted = {**RECIPES[recipe].to_dict(), **changes}
+    assert request.preset(query) == (recipe, wanted, ignored)
+
+
 # --- the run
 
 

@@ -12,6 +12,8 @@ from . import handlers, look
 from .controls import load_examples
 from .endpoint import add_endpoint
 from .paint import AT_ONCE, paint_tab
+from .restore import wire_restore
+from .variations import variations_tab
 
 
 def build_demo(folder: Path) -> gr.Blocks:
@@ -24,12 +26,15 @@ def build_demo(folder: Path) -> gr.Blocks:
         with gr.Row(elem_id="head"):
             gr.HTML("<h1>Style Transfer</h1><p>Your picture, repainted.</p>")
             dark = gr.Button("◐", elem_id="dark", size="sm", min_width=40, scale=0)
-        with gr.Tabs(elem_id="tabs") as tabs, gr.Tab("Paint", id="paint"):
-            paint = paint_tab(bundled, key)
-        paint.tabs = tabs
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Paint", id="paint"):
+                paint = paint_tab(bundled, key)
+            with gr.Tab("Variations", id="variations"):
+                variations_tab(paint, tabs)
         gr.HTML("<p>Uploaded pictures are deleted within about an hour.</p>", elem_id="foot")
         add_endpoint(paint)
         dark.click(None, js=look.DARK)
+        wire_restore(paint, bundled, page)
         page.load(handlers.network_line, paint.controls["network"], paint.network_line, **AT_ONCE)
     page.queue(max_size=20, api_open=False)
     return page  # type: ignore[no-any-return]

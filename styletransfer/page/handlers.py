@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.context import LocalContext
 
 from .. import studio
 from ..config import Config, StyleTransferError
@@ -225,9 +226,28 @@ def where(network: str) -> str:
 # --- around a run
 
 
-def begin() -> tuple[Any, ...]:
+def begin(request: gr.Request) -> tuple[Any, ...]:
     """Run becomes Stop, and what needs a finished picture waits; outputs as `finish`'s buttons, then the status."""
-    return gr.update(visible=False), gr.update(visible=True), *[gr.update(interactive=False)] * 5, status("waiting", 0)
+    check_turn(request)
+    off = [gr.update(interactive=False)] * (2 + len(KINDS))
+    return gr.update(visible=False), gr.update(visible=True), *off, status("waiting for its turn", 0)
+
+
+def check_turn(request: gr.Request) -> None:
+    """Refuse a run of a visitor who has enough of them waiting or under way; an address may have twice as many."""
+    blocks = LocalContext.blocks.get(None)
+    if blocks is None:
+        return
+    queue = blocks._queue
+    waiting = queue.event_queue_per_concurrency_id.get("paint")
+    events = [*(waiting.queue if waiting else ()), *(event for job in queue.active_jobs for event in job or ())]
+    events = [event for event in events if event.concurrency_id == "paint"]
+    host = request.client.host if request.client else None
+    most = studio.LIMITS.waiting
+    of_visit = sum(event.session_hash == request.session_hash for event in events)
+    of_host = sum(event.request.client is not None and event.request.client.host == host for event in events)
+    if of_visit >= most or of_host >= 2 * most:
+        raise sorry("your pictures are already waiting to be painted: wait for one of them, or stop it")
 
 
 def finish(key: str | None) -> tuple[Any, ...]:

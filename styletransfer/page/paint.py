@@ -178,7 +178,7 @@ def lay_result(parts: Parts, first: Mapping[str, str]) -> None:
         type="filepath",
         elem_id="result",
     )
-    parts.state = gr.HTML(look.status(handlers.HINT), elem_id="status")
+    parts.state = gr.HTML(look.status(handlers.HINT), elem_id="status", elem_classes="status")
     with gr.Row(elem_id="after"):
         off: Any = {"interactive": False, "size": "md", "min_width": 90}
         parts.more = gr.Button("Continue", elem_id="more", **off)
@@ -190,16 +190,26 @@ def lay_result(parts: Parts, first: Mapping[str, str]) -> None:
         parts.file = gr.File(visible="hidden", elem_id="file")
     with gr.Row():
         ways = [("Of the style", "style"), ("Of the picture", "content"), ("Matched", "match")]
-        parts.controls["color"] = gr.Radio(ways, value="style", label="Colours", elem_id="color", scale=3)
-        parts.blend = gr.Slider(0, 100, 0, step=1, label="Blend with the photo", elem_id="blend", scale=2, buttons=[])
+        parts.controls["color"] = gr.Radio(
+            ways, value="style", label="Colours", elem_id="color", scale=3, min_width=300
+        )
+        parts.blend = gr.Slider(
+            0, 100, 0, step=1, label="Blend with the photo", elem_id="blend", scale=2, min_width=220, buttons=[]
+        )
     parts.visit = strip([], "visit", "Results of this visit", visible=False)
     parts.curve = gr.HTML(elem_id="curve")
 
 
 def lay_command(parts: Parts) -> None:
-    with gr.Accordion("Copy as command", open=False, elem_id="as-command"):
+    with gr.Accordion("Settings", open=False, elem_id="as-command"):
         parts.command = gr.Code(
             "", language="shell", interactive=False, show_label=False, lines=2, wrap_lines=True, elem_id="command"
+        )
+        parts.restore = gr.File(
+            label="Drop a PNG that was made here: its settings come back",
+            file_types=[".png"],
+            height=110,
+            elem_id="restore",
         )
 
 
@@ -266,7 +276,7 @@ def wire_job(parts: Parts, trigger: Callable[..., Any], job: Callable[..., Any],
     visible: Any = {"show_progress": "minimal", "show_progress_on": [parts.state], "api_visibility": "private"}
     buttons = [parts.run, parts.stop, parts.more, parts.finer, *parts.keep]
     begun = trigger(handlers.begin, None, [*buttons, parts.state], **AT_ONCE)
-    work = begun.then(job, inputs, [parts.key, parts.result, parts.state, parts.curve], **HEAVY, **visible)
+    work = begun.success(job, inputs, [parts.key, parts.result, parts.state, parts.curve], **HEAVY, **visible)
     for end in (work.then, work.failure):  # a stop is followed by both
         end(handlers.finish, parts.key, parts.shown, **AT_ONCE)
     return work

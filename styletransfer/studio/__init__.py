@@ -18,6 +18,7 @@ from .request import (
     finer,
     nearest_recipe,
     parsed,
+    preset,
     restored,
 )
 
@@ -45,6 +46,7 @@ __all__ = [
     "network_for",
     "paint",
     "parsed",
+    "preset",
     "restored",
     "sketch",
 ]

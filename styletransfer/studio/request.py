@@ -186,6 +186,30 @@ def command(config: Config, content: str, styles: Sequence[str], recipe: str | N
     return shlex.join(words)
 
 
+PRESETS = {name: name for name in ("strength", "size", "color", "network", "seed")} | {"brush": "style_scale"}
+
+
+def preset(query: Mapping[str, str]) -> tuple[str, dict[str, Any], list[str]]:
+    """What an address asks for: a recipe, settings, and the names of what is unknown or not allowed."""
+    ignored = sorted(name for name in query if name not in (*PRESETS, "quality") and not name.startswith("_"))
+    recipe = query.get("quality", "balanced")
+    if recipe not in RECIPES:
+        recipe, ignored = "balanced", [*ignored, "quality"]
+    config = RECIPES[recipe]
+    for name, field in PRESETS.items():
+        if name not in query:
+            continue
+        try:
+            text = query[name]
+            value: Any = text if isinstance(FIELDS[field].default, str) else float(text)
+            if isinstance(value, float) and value > getattr(LIMITS, field, math.inf):
+                raise StyleTransferError(f"{field} is too large")
+            config = replace(config, **{field: value})
+        except (ValueError, StyleTransferError):
+            ignored.append(name)
+    return recipe, config.to_dict(), ignored
+
+
 def restored(metadata: Mapping[str, Any]) -> tuple[Config, str]:
     """The settings of a PNG as this page can run them, and what had to change for that. Raises StyleTransferError.
 
