@@ -303,17 +303,18 @@ def _planes(image: Image.Image) -> Tensor:
 def _deep_gray(image: Image.Image) -> Tensor:
     """float32 (1, 1, H, W) in [0, 1] of greys of more than 8 bits."""
     tags: Mapping[int, Any] = getattr(image, "tag_v2", {})  # of a TIFF
-    values = torch.from_numpy(np.array(image if image.mode == "F" else image.convert("I"))).double()[None, None]
+    found = np.array(image if image.mode == "F" else image.convert("I"))
+    if image.mode == "I" and tags.get(339, (1,))[0] == 1:  # SampleFormat: unsigned, which Pillow reads as signed
+        found = found.view(np.uint32)
+    values = torch.from_numpy(found.astype(np.float64))[None, None]
     if image.mode.startswith("I;16"):
         values /= 2 ** tags.get(258, (16,))[0] - 1  # BitsPerSample: 12 or 16
         return (values if tags.get(262) != 0 else 1 - values).float()  # PhotometricInterpretation 0: white is zero
-    if image.mode == "I" and tags.get(339, (1,))[0] == 1:  # SampleFormat: unsigned, which Pillow reads as signed
-        values = values.remainder(2**32)
-    finite = values[values.isfinite()]
-    low, high = (float(finite.min()), float(finite.max())) if finite.numel() else (0.0, 1.0)
-    if low < 0 or high > 1:
-        values = (values - low) / (high - low if high > low else 1)
-    return values.nan_to_num(0, 1, 0).float()
+    finite = np.isfinite(found)
+    low, high = (float(end(found[finite])) for end in (np.min, np.max)) if finite.any() else (0.0, 1.0)
+    if low < 0 or high > 1:  # in place: a picture at the limit takes half a gigabyte
+        values.sub_(low).div_(high - low if high > low else 1)
+    return values.nan_to_num_(0, 1, 0).float()
 
 
 def _alpha(image: Image.Image) -> Tensor | None:
