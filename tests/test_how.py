@@ -25,8 +25,7 @@ from styletransfer import stylize as core_stylize
 from styletransfer.page import build_demo, how, launch_options
 from styletransfer.page.controls import load_examples
 
-ROOT = Path(__file__).parents[1]
-EXAMPLES = ROOT / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
 TEXTS = ("how", "formula", "about")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -281,9 +280,7 @@ def page(demo: gr.Blocks) -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("there is no chromium on this computer")
-    options = launch_options()
-    options["css"] = f"{options['css']}{(ROOT / 'styletransfer' / 'page' / 'how.css').read_text()}"
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **options)
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
     wrong: list[str] = []
     try:
         with sync_api.sync_playwright() as playwright:

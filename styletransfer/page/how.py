@@ -59,11 +59,12 @@ def how_tab(bundled: Bundled, content: Any, style: Any, key: gr.State) -> None:
         show = gr.Button("Show what the network sees", variant="primary", elem_id="how-run", scale=2)
         stop = gr.Button("Stop", variant="stop", elem_id="how-stop", visible=False, scale=2)
         take = gr.Button("Take the pair of the Paint tab", elem_id="how-take", scale=1)
-    state = gr.HTML(status(INVITATION), elem_id="how-status")
+    state = gr.HTML(status(INVITATION), elem_id="how-status", elem_classes="status")
     rows = [gr.HTML(elem_id=f"how-{kind}", elem_classes="explain") for kind in ("content", "style", "grams")]
     gr.HTML(text("formula"), elem_classes="explain")
 
-    def begin() -> tuple[Any, ...]:
+    def begin(request: gr.Request) -> tuple[Any, ...]:
+        handlers.check_turn(request)
         return gr.update(visible=False), gr.update(visible=True), status("waiting for its turn", 0)
 
     def end() -> tuple[Any, ...]:
@@ -74,7 +75,7 @@ def how_tab(bundled: Bundled, content: Any, style: Any, key: gr.State) -> None:
 
     take.click(lambda *pair: pair, [content, style], chosen, **AT_ONCE)
     begun = show.click(begin, None, [show, stop, state], **AT_ONCE)
-    work = begun.then(
+    work = begun.success(
         explain, [*chosen, key], [state, *rows], show_progress="hidden", api_visibility="private", **HEAVY
     )
     work.then(end, None, [show, stop], **AT_ONCE)
