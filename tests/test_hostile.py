@@ -108,9 +108,9 @@ def test_flat_and_thin_pictures_of_every_format(format: str, size: tuple[int, in
 
 
 @pytest.mark.parametrize("format", ["PNG", "WEBP", "GIF", "TIFF"])
-def test_of_a_thousand_frames_only_the_first_is_decoded(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_frames_only_the_first_is_decoded(format: str, monkeypatch: pytest.MonkeyPatch) -> None:
     first = Image.new("RGB", (20, 10), "red")
-    others = [Image.new("RGB", (20, 10), (0, shade % 256, shade // 4)) for shade in range(1000)]
+    others = [Image.new("RGB", (20, 10), (0, shade % 256, shade // 4)) for shade in range(200)]
     options: dict[str, Any] = {} if format != "WEBP" else {"lossless": True, "method": 0}
     data = encoded(first, format, save_all=True, append_images=others, **options)
     seeks: list[int] = []
@@ -200,7 +200,7 @@ def test_settings_are_data_and_never_name_a_file(tmp_path: Path, monkeypatch: py
 
 HOSTILE: list[Any] = [
     *({each.name: bad} for each in fields(Config) for bad in (None, [[1]], {"a": 1}, "x" * 5000, 1e308, -1e308)
-      if not (each.name == "weights" and bad is None)),
+      if each.name != "weights"),
     {"__class__": "os.system"}, {"size": 512, "../../etc/passwd": 1}, {"": 1}, [], None, 3, "size",
 ]  # fmt: skip
 
@@ -212,6 +212,12 @@ def test_settings_of_a_stranger_are_checked_like_any_other(tmp_path: Path) -> No
         with pytest.raises(StyleTransferError) as caught:
             cli.configured(cli.build_parser().parse_args(["--settings", str(path)]))
         assert str(caught.value).isprintable() and len(str(caught.value)) < 800, config
+
+
+def test_settings_of_a_stranger_name_no_file(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(with_settings({"config": {"weights": "/etc/hostname", "strength": 60}}))
+    config = cli.configured(cli.build_parser().parse_args(["--settings", str(tmp_path / "a.png")]))
+    assert config == Config(strength=60)
 
 
 NUMBERS = (
