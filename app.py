@@ -47,7 +47,8 @@ def main() -> None:
     page.handlers.WEIGHTS = options.weights
     auth = tuple(options.auth.split(":", 1)) if options.auth else None
     place = {"server_name": options.host, "server_port": options.port, "share": options.share, "auth": auth}
-    demo.launch(prevent_thread_lock=True, **place, **page.launch_options())
+    server, _, _ = demo.launch(prevent_thread_lock=True, **place, **page.launch_options())
+    page.add_health(demo, server)
     threading.Thread(target=warm_up, daemon=True).start()  # the page is there; now for what takes longer
     demo.block_thread()
 

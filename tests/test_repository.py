@@ -42,11 +42,11 @@ INSIDE = {  # a folder's own ranks
         "inputs": 0,
         "handlers": 1,
         "paint": 2,
-        "endpoint": 3,
         "variations": 3,
         "restore": 3,
         "how": 3,
         "api": 3,
+        "health": 2,
         "demo": 4,
     },
 }

@@ -9,8 +9,9 @@ import gradio as gr
 
 from .. import studio
 from . import handlers, look
+from .api import add_api
 from .controls import load_examples
-from .endpoint import add_endpoint
+from .how import about_tab, how_tab
 from .paint import AT_ONCE, paint_tab
 from .restore import wire_restore
 from .variations import variations_tab
@@ -31,8 +32,12 @@ def build_demo(folder: Path) -> gr.Blocks:
                 paint = paint_tab(bundled, key)
             with gr.Tab("Variations", id="variations"):
                 variations_tab(paint, tabs)
+            with gr.Tab("How it works", id="how"):
+                how_tab(bundled, paint.content, paint.styles[0], key)
+            with gr.Tab("About", id="about"):
+                about_tab()
         gr.HTML("<p>Uploaded pictures are deleted within about an hour.</p>", elem_id="foot")
-        add_endpoint(paint)
+        add_api(bundled)
         dark.click(None, js=look.DARK)
         wire_restore(paint, bundled, page)
         page.load(handlers.network_line, paint.controls["network"], paint.network_line, **AT_ONCE)

@@ -236,18 +236,21 @@ def begin(request: gr.Request) -> tuple[Any, ...]:
 def check_turn(request: gr.Request) -> None:
     """Refuse a run of a visitor who has enough of them waiting or under way; an address may have twice as many."""
     blocks = LocalContext.blocks.get(None)
-    if blocks is None:
-        return
-    queue = blocks._queue
-    waiting = queue.event_queue_per_concurrency_id.get("paint")
-    events = [*(waiting.queue if waiting else ()), *(event for job in queue.active_jobs for event in job or ())]
-    events = [event for event in events if event.concurrency_id == "paint"]
+    events = [] if blocks is None else [*jobs(blocks)[0], *jobs(blocks)[1]]
     host = request.client.host if request.client else None
     most = studio.LIMITS.waiting
     of_visit = sum(event.session_hash == request.session_hash for event in events)
     of_host = sum(event.request.client is not None and event.request.client.host == host for event in events)
     if of_visit >= most or of_host >= 2 * most:
         raise sorry("your pictures are already waiting to be painted: wait for one of them, or stop it")
+
+
+def jobs(blocks: Any) -> tuple[list[Any], list[Any]]:
+    """The runs that wait and those under way, as Gradio's queue has them."""
+    queue = blocks._queue
+    waiting = queue.event_queue_per_concurrency_id.get("paint")
+    running = [event for events in queue.active_jobs for event in events or () if event.concurrency_id == "paint"]
+    return list(waiting.queue) if waiting else [], running
 
 
 def finish(key: str | None) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-CSS = (Path(__file__).parent / "look.css").read_text(encoding="utf-8")
+CSS = "".join(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.css")))
 
 DARK = "() => { document.body.classList.toggle('dark') }"
 SHOW = "() => { if (innerWidth < 700) document.querySelector('#result').scrollIntoView({behavior: 'smooth'}) }"
