@@ -17,16 +17,16 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from .config import Config, StyleTransferError
 from .features import DESIGNS, Network, layer_names, load_network
 from .images import SUFFIXES, load_alpha, load_image, read_settings, save_image
-from .pixels import resample
+from .pixels import luminance, resample, size_of
+from .plan import estimate_seconds, make_plan, peak_memory
 from .recipes import RECIPES, recipe
-from .transfer import VERSION, Result, Step, StyleTargets, iterate
+from .transfer import VERSION, Masks, Result, Step, StyleTargets, iterate, schedule
 
 TASKS = ("transfer", "content", "style")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
@@ -76,12 +76,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--settings", type=Path, metavar="PICTURE", help="start from the settings inside a PNG made here"
     )
+    parser.add_argument(
+        "--masks",
+        nargs="+",
+        metavar="MASK",
+        help="a grey picture for each style, white where it goes, or - for a style that goes where no other does",
+    )
     parser.add_argument("--init-image", type=Path, help="picture to start from (sets --init image)")
     parser.add_argument("--background", default="white", help="colour behind transparent pictures")
     parser.add_argument("--keep-alpha", action="store_true", help="give the result the content's transparency")
     parser.add_argument("--frames", type=Path, metavar="FOLDER", help="keep pictures on the way, as NUMBER.png")
     parser.add_argument("--every", type=int, default=10, metavar="N", help="steps from one of them to the next")
     parser.add_argument("--json", type=Path, metavar="REPORT", help="write losses, seconds, memory and metadata")
+    parser.add_argument("--dry-run", action="store_true", help="print what the run will take, and do not run it")
     parser.add_argument("--quiet", action="store_true", help="no progress bar and no status lines")
     parser.add_argument("--list-layers", action="store_true", help="print the layers of --network")
     parser.add_argument("--list-recipes", action="store_true", help="print the recipes")
@@ -112,7 +119,8 @@ def _metavar(default: Any) -> str:
 def configured(options: argparse.Namespace) -> Config:
     """The run's settings: those of a picture or a recipe, then the flags given. Raises StyleTransferError."""
     if options.settings is not None:
-        base = Config.from_dict(_mapping(read_settings(options.settings).get("config")))
+        found = _mapping(read_settings(options.settings).get("config"))
+        base = Config.from_dict({**found, "weights": None})  # a picture names no files
     else:
         base = recipe(options.recipe)
     given: dict[str, Any] = {}
@@ -172,8 +180,12 @@ def _run(options: argparse.Namespace) -> int:
             load_image(job.content, background=options.background)
     network = load_network(config, report=say)
     say(f"network {network.name} ({network.reason}), {network.mean.device.type}")
-    targets: StyleTargets = {}
-    reports = [_paint(job, styles, config, init_image, network, targets, options) for job in jobs]
+    if options.dry_run:
+        for job in jobs:
+            print(foretold(job, styles, config, network))
+        return 0
+    inputs = Inputs(styles, _masks(options), init_image, network, {})
+    reports = [_paint(job, config, inputs, options) for job in jobs]
     if options.json is not None:
         _write_json(options.json, reports[0] if len(reports) == 1 else reports)
     return 0
@@ -226,25 +238,57 @@ def _check_output(path: Path) -> None:
         raise StyleTransferError(f"cannot write {path.name!r}: its folder does not exist or is not writable")
 
 
-def _paint(
-    job: Job,
-    styles: Sequence[Tensor],
-    config: Config,
-    init_image: Tensor | None,
-    network: Network,
-    targets: StyleTargets,
-    options: argparse.Namespace,
-) -> dict[str, Any]:
+def _masks(options: argparse.Namespace) -> list[Tensor | None] | None:
+    if not options.masks:
+        return None
+    return [None if name == "-" else luminance(load_image(name)) for name in options.masks]
+
+
+def foretold(job: Job, styles: Sequence[Tensor], config: Config, network: Network) -> str:
+    """What a run will take, in two lines: sizes, steps and seconds, then memory and tiles."""
+    model = styles[0] if job.content is None else load_image(job.content)
+    scales = schedule(config, size_of(model), network.stride)
+    plan = make_plan(network, config, scales[-1].size, content=job.content is not None)
+    seconds = estimate_seconds(network, config, [(scale.size, scale.iterations) for scale in scales], plan.tile)
+    steps = ", ".join(f"{scale.size[1]}x{scale.size[0]} {scale.iterations} steps" for scale in scales)
+    hand = "" if plan.available is None else f" of {plan.available / 2**20:.0f} MB at hand"
+    tiles = f"tiles of {plan.tile} pixels" if plan.tile else "in one piece"
+    history = f", L-BFGS remembers {plan.history} steps" if plan.history < config.history else ""
+    return f"{job.output.name}: {steps}; about {seconds:.0f} s\n  {plan.memory / 2**20:.0f} MB{hand}, {tiles}{history}"
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What all pictures of one call share; `targets` keeps the styles' statistics from one to the next."""
+
+    styles: Sequence[Tensor]
+    masks: Masks | None
+    init_image: Tensor | None
+    network: Network
+    targets: StyleTargets
+
+
+def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace) -> dict[str, Any]:
     """Make one picture, save it, and return its report; Ctrl-C saves the picture of the last step."""
     content = None if job.content is None else load_image(job.content, background=options.background)
     began = time.monotonic()
     marks: list[tuple[Step, float]] = []
-    steps = iterate(content, styles, config, init_image=init_image, network=network, style_targets=targets)
+    steps = iterate(
+        content,
+        inputs.styles,
+        config,
+        init_image=inputs.init_image,
+        network=inputs.network,
+        style_targets=inputs.targets,
+        masks=inputs.masks,
+    )
     interrupted = False
     with tqdm(total=100, disable=options.quiet, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
         try:
             for step in steps:
                 marks.append((step, time.monotonic() - began))
+                if step.note and not options.quiet:
+                    _say(step.note)
                 bar.update(100 * step.progress - bar.n)
                 bar.set_postfix_str(
                     f"{step.size[1]}x{step.size[0]} step {step.iteration}, loss {step.losses['total']:.4g}"
@@ -286,21 +330,6 @@ def report_of(result: Result, marks: Sequence[float], total: float) -> dict[str,
         "peak_memory": peak_memory(),
         "metadata": result.metadata,
     }
-
-
-def peak_memory() -> dict[str, int]:
-    """Most memory used so far in bytes: of the process where the system tells, and of the GPU where there is one."""
-    peak = {}
-    try:
-        import resource  # not on Windows
-
-        unit = 1 if sys.platform == "darwin" else 1024
-        peak["process"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-    except ImportError:
-        pass
-    if torch.cuda.is_available():
-        peak["cuda"] = torch.cuda.max_memory_allocated()
-    return peak
 
 
 def _write_json(path: Path, report: Any) -> None:

@@ -84,6 +84,7 @@ class Config:
         "zeros", "border of the first convolution; replicate lessens edge artefacts", choices=PADDINGS
     )
     precision: str = _option("auto", "number format of the convolutions; losses stay in float32", choices=PRECISIONS)
+    tile: int = _option(0, "side in pixels of what is computed at a time; 0: as the memory allows", low=0, high=32768)
     device: str = _option("auto", "auto, cpu, cuda, cuda:N or mps")
 
     # --- what is optimised: content + style + total variation

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -176,6 +178,10 @@ class Network(nn.Module):
         """The layer's stride, and how many pixels beyond its own stride x stride square a position sees around."""
         return _reach(self.features[: self.names[layer] + 1])
 
+    def width(self, layer: str) -> int:
+        """Channels of the layer, as its losses see them."""
+        return self.heads[layer].out_channels if len(self.heads) else _width_at(self.design, layer)  # type: ignore[return-value]
+
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         return {layer: self.headed(layer, maps) for layer, maps in self.bare(image, layers).items()}
 
@@ -259,11 +265,27 @@ def choose_dtype(config: Config, device: torch.device) -> torch.dtype:
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.precision]
     if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
         return torch.bfloat16
-    # Emulated bfloat16 was measured 30 times slower than float32, so only the instructions themselves count; oneDNN's
-    # own check is content with emulation by AVX-512.
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported() and _bfloat16_pays():
         return torch.bfloat16
     return torch.float32
+
+
+@cache
+def _bfloat16_pays() -> bool:
+    """Whether this processor convolves clearly faster in bfloat16: some that have the instructions were measured at
+    twice the speed of float32, some at six tenths of it.
+    """
+    times = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        maps = torch.ones(1, 64, 96, 96, dtype=dtype).contiguous(memory_format=torch.channels_last)
+        weight = torch.ones(64, 64, 3, 3, dtype=dtype).contiguous(memory_format=torch.channels_last)
+        seconds = []
+        for _ in range(5):
+            began = time.perf_counter()
+            nn.functional.conv2d(maps, weight, padding=1)
+            seconds.append(time.perf_counter() - began)
+        times[dtype] = min(seconds)
+    return times[torch.float32] > 1.2 * times[torch.bfloat16]
 
 
 def choose_network(config: Config, device: torch.device) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -18,6 +19,7 @@ from .config import Config, StyleTransferError
 from .features import Network, load_network
 from .objective import Objective, StyleMoments
 from .pixels import Size
+from .plan import Plan, is_out_of_memory, make_plan, smaller_tile
 
 VERSION = "0.1.0"
 Report = Callable[[str], None]
@@ -48,8 +50,8 @@ class Step:
     """One iteration of the optimiser, as `iterate` yields it.
 
     scale: index from 0, coarse to fine; size: (H, W) of the picture now; iteration: from 1, at this scale; evaluations:
-    of loss and gradient in the whole run so far; progress: share of the run's work done, in [0, 1]; `image` is
-    made only when read. `state` continues the run.
+    of loss and gradient in the whole run so far; progress: share of the run's work done, in [0, 1]; note: a sentence
+    on what the run had to change, else empty; `image` is made only when read. `state` continues the run.
     """
 
     scale: int
@@ -61,6 +63,7 @@ class Step:
     progress: float
     state: RunState
     outcome: str
+    note: str
     _run: _Run = field(repr=False)
 
     @cached_property
@@ -214,11 +217,61 @@ class _Run:
             self.style_targets = {}  # they depend on the content
             self.styles = [pixels.match_colors(style, self.content) for style in self.styles]
         self.schedule = schedule(config, self._frame(), network.stride)
+        self.notes: list[str] = []
+        self._careful = False
+        self._built: tuple[Scale, solvers.Evaluate] | None = None
+        self._fit_memory(make_plan(network, config, self.schedule[-1].size, content=self.content is not None))
 
     def _frame(self) -> Size:
         """(H, W) of the picture whose frame the result has."""
         model = self.content if self.content is not None else self.styles[0]
         return (model.shape[-2], model.shape[-1])
+
+    # --- memory
+
+    def _fit_memory(self, plan: Plan) -> None:
+        """Take the tiles of the plan, and no more pairs of curvature than it has room for."""
+        self.tile = plan.tile
+        if plan.history < self.config.history:
+            self.config = replace(self.config, history=plan.history)
+            self.notes.append(f"to fit the memory, L-BFGS remembers {plan.history} steps")
+        if plan.tile and not self.config.tile:
+            self.notes.append(f"to fit the memory, the picture is computed in tiles of {plan.tile} pixels")
+
+    def _step(self, state: RunState, scale: Scale) -> solvers.State:
+        """One step, in smaller tiles where memory runs short; the state before it is as good as new."""
+        while True:
+            try:
+                if self._built is None or self._built[0] != scale:
+                    self._built = None  # the last scale's targets go before the new ones come
+                    self._built = scale, self._objective(scale)
+                return solvers.step(state.solver, self._built[1], self.config)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+            # Outside the handler, since the error's traceback holds on to what did not fit.
+            tile = smaller_tile(self.tile, scale.size)
+            if tile is None:
+                raise StyleTransferError("there is not enough memory for this picture: choose a smaller size")
+            self.tile, self._built = tile, None
+            self.notes.append(f"memory ran short: going on in tiles of {tile} pixels")
+            if self.device.type == "cuda":
+                torch.cuda.empty_cache()
+
+    def _backed_off(self, solver: solvers.State) -> solvers.State | None:
+        """After a loss that is no number: once more from the best picture, in float32 and smaller steps; None the
+        second time.
+        """
+        if self._careful:
+            return None
+        self._careful, self._built = True, None
+        self.notes.append("the loss left the range of numbers: going on from the best picture, in smaller steps")
+        if self.network.features[0].weight.dtype in (torch.bfloat16, torch.float16):
+            self.network = copy.deepcopy(self.network).to_working(self.device, torch.float32)  # others use it, too
+            self.style_targets = {}
+        self.config = replace(self.config, learning_rate=self.config.learning_rate / 4)
+        good = solver.best if solver.best is not None else solver.image
+        return replace(solvers.start(good, self.config), iteration=solver.iteration, evaluations=solver.evaluations)
 
     # --- the loop
 
@@ -230,9 +283,11 @@ class _Run:
                 state = self._next_scale(state, index)
             if self._ended(state, scale):
                 continue
-            objective = self._objective(scale)
             while not self._ended(state, scale):
-                solver = solvers.step(state.solver, objective, self.config)
+                solver = self._step(state, scale)
+                if solver.outcome == "non-finite" and (again := self._backed_off(solver)) is not None:
+                    state = replace(state, solver=again)
+                    continue
                 assert solver.evaluation is not None
                 losses = _losses(solver.evaluation.terms, float(solver.evaluation.loss))
                 entry = {"scale": float(index), "iteration": float(solver.iteration), **losses}
@@ -249,8 +304,10 @@ class _Run:
                     progress=(sum(work[:index]) + work[index] * share) / sum(work),
                     state=state,
                     outcome=outcome,
+                    note=". ".join(self.notes),
                     _run=self,
                 )
+                self.notes.clear()
                 if outcome:
                     return
 
@@ -260,7 +317,7 @@ class _Run:
         spent = bool(limit) and solver.evaluations >= limit
         return solver.iteration >= scale.iterations or spent or bool(solver.outcome)
 
-    def _objective(self, scale: Scale) -> Callable[[Tensor], Any]:
+    def _objective(self, scale: Scale) -> solvers.Evaluate:
         """The scale's loss in the units that the optimiser works in."""
         config = self.config
         content = None if self.content is None else self._to_work(pixels.resize(self.content, scale.size))
@@ -269,7 +326,9 @@ class _Run:
         masks = None
         if self.masks is not None:
             masks = [None if mask is None else self._to_work(_resized_mask(mask, scale.size)) for mask in self.masks]
-        objective = Objective(self.network, config, content, styles, self.style_targets.get(key), masks=masks)
+        objective = Objective(
+            self.network, config, content, styles, self.style_targets.get(key), masks=masks, tile=self.tile
+        )
         self.style_targets[key] = objective.style_targets
         if config.pixel_range == 1:
             return objective

@@ -91,6 +91,34 @@ def test_several_contents_go_into_a_folder(folder: Path) -> None:
     assert torch.equal(load_image(folder / "d_" / "b.png"), load_image(folder / "alone.png"))
 
 
+def test_a_mask_says_where_a_style_goes(folder: Path) -> None:
+    mask = torch.zeros(1, 3, 60, 72)
+    mask[..., :36] = 1
+    save_image(mask, folder / "left.png")
+    assert run(folder, "a.png", "s.png", "-o", "out.png", *QUICK, "--masks", "left.png") == 0
+    photo, painted = resize(load_image(folder / "a.png"), (53, 64)), load_image(folder / "out.png")
+    assert torch.allclose(painted[..., 36:], photo[..., 36:], atol=1 / 255)
+    assert not torch.allclose(painted[..., :28], photo[..., :28], atol=4 / 255)
+    both = ["a.png", "s.png", "t.png", "-o", "both.png", *QUICK, "--masks", "left.png", "-"]
+    assert run(folder, *both) == 0
+    assert not torch.allclose(load_image(folder / "both.png")[..., 36:], photo[..., 36:], atol=4 / 255)
+
+
+def test_a_dry_run_tells_what_a_run_takes_and_takes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "a.png", "s.png", "-o", "out.png", *QUICK, "--dry-run") == 0
+    told = capsys.readouterr().out
+    assert "64x53 2 steps" in told and " s\n" in told and " MB" in told and "in one piece" in told
+    assert not (folder / "out.png").exists()
+
+
+def test_a_stranger_s_picture_names_no_file(folder: Path) -> None:
+    """The settings inside a picture are data: a path to weights in them is not followed."""
+    settings = {"config": {**Config(size=64).to_dict(), "weights": str(folder / "secret.safetensors")}}
+    save_image(load_image(folder / "a.png"), folder / "sent.png", settings=settings)
+    options = cli.build_parser().parse_args(["--settings", str(folder / "sent.png")])
+    assert cli.configured(options).weights is None and cli.configured(options).size == 64
+
+
 def test_transparency_is_restored_on_request(folder: Path) -> None:
     from styletransfer.images import load_alpha
 

@@ -324,22 +324,24 @@ def test_a_device_that_is_not_there_is_answered_with_those_that_may_be(device: s
 
 
 @pytest.mark.parametrize(
-    ("precision", "device", "instructions", "capability", "wanted"),
+    ("precision", "device", "instructions", "pays", "capability", "wanted"),
     [
-        ("auto", CPU, True, None, torch.bfloat16),
-        ("auto", CPU, False, None, torch.float32),
-        ("auto", CUDA, False, (8, 0), torch.bfloat16),
-        ("auto", CUDA, True, (7, 5), torch.float32),
-        ("auto", torch.device("mps"), True, None, torch.float32),
-        ("float32", CUDA, True, (9, 0), torch.float32),
-        ("float16", CPU, False, None, torch.float16),
-        ("bfloat16", CPU, False, None, torch.bfloat16),
+        ("auto", CPU, True, True, None, torch.bfloat16),
+        ("auto", CPU, True, False, None, torch.float32),
+        ("auto", CPU, False, True, None, torch.float32),
+        ("auto", CUDA, False, False, (8, 0), torch.bfloat16),
+        ("auto", CUDA, True, True, (7, 5), torch.float32),
+        ("auto", torch.device("mps"), True, True, None, torch.float32),
+        ("float32", CUDA, True, True, (9, 0), torch.float32),
+        ("float16", CPU, False, False, None, torch.float16),
+        ("bfloat16", CPU, False, False, None, torch.bfloat16),
     ],
 )
-def test_auto_precision_is_bfloat16_only_where_the_hardware_has_it(
+def test_auto_precision_is_bfloat16_only_where_the_hardware_is_faster_with_it(
     precision: str,
     device: torch.device,
     instructions: bool,
+    pays: bool,
     capability: tuple[int, int] | None,
     wanted: torch.dtype,
     monkeypatch: pytest.MonkeyPatch,
@@ -347,6 +349,7 @@ def test_auto_precision_is_bfloat16_only_where_the_hardware_has_it(
     # oneDNN says yes wherever it can emulate bfloat16, which is no reason to use it.
     monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace(_is_mkldnn_bf16_supported=lambda: True))
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: instructions)
+    monkeypatch.setattr(features, "_bfloat16_pays", lambda: pays)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert choose_dtype(Config(precision=precision), device) == wanted
 

@@ -18,6 +18,7 @@ from torch import Tensor
 from styletransfer.config import STATISTICS, STYLE_NORMS, TOTAL_VARIATIONS, Config
 from styletransfer.features import Design, Network, load_network
 from styletransfer.images import load_image
+from styletransfer.losses import moments
 from styletransfer.objective import Objective, term_weights
 from styletransfer.pixels import cover, resize
 
@@ -324,3 +325,107 @@ def test_relative_losses_mean_the_same_at_256_and_1024_pixels(shared: Path) -> N
     for term in ("content", "style", "tv"):
         small, large = (sum(value for name, value in each.items() if name.startswith(term)) for each in losses)
         assert large == pytest.approx(small, rel=0.15)
+
+
+# --- regions
+
+
+def half_mask(height: int, width: int) -> Tensor:
+    """1 on the left, falling softly to 0 on the right."""
+    return torch.linspace(3, -3, width, dtype=torch.float64).sigmoid().expand(1, 1, height, width)
+
+
+@pytest.mark.parametrize("octaves", [1, 3])
+def test_a_mask_of_ones_is_no_mask(network: Network, octaves: int) -> None:
+    config = replace(CONFIG, octaves=octaves)
+    pair = picture(1, 96, 80), [picture(2, 96, 80)]
+    plain = Objective(network, config, *pair)(picture(3, 96, 80))
+    masked = Objective(network, config, *pair, masks=[torch.ones(1, 1, 96, 80, dtype=torch.float64)])
+    found = masked(picture(3, 96, 80))
+    assert torch.allclose(found.gradient, plain.gradient, rtol=1e-9, atol=1e-15)
+    assert float(found.loss) == pytest.approx(float(plain.loss), rel=1e-12)
+
+
+def test_a_region_has_the_gram_matrix_of_its_own_positions(network: Network) -> None:
+    """A loop over positions: each counts with the mask's mean over its square (Gatys et al. 2017, section 4)."""
+    layer, (height, width) = "relu2_1", (16, 24)
+    config = Config(style_layers=(layer,), content_weight=0.0, tv_weight=0.0, octaves=1)
+    mask, style, image = half_mask(height, width), picture(2, height, width), picture(3, height, width)
+    loss = float(Objective(network, config, None, [style], masks=[mask])(image).loss)
+    maps = network(image, (layer,))[layer][0]
+    total, second = 0.0, torch.zeros(maps.shape[0], maps.shape[0], dtype=torch.float64)
+    for y in range(height // 2):
+        for x in range(width // 2):
+            weight = float(mask[0, 0, 2 * y : 2 * y + 2, 2 * x : 2 * x + 2].mean())
+            second += weight * torch.outer(maps[:, y, x], maps[:, y, x])
+            total += weight
+    rows = network(style, (layer,))[layer][0].flatten(1)
+    target = rows @ rows.T / rows.shape[1]
+    gap = float((second / total - target).square().sum() / target.square().sum())
+    assert loss == pytest.approx(float(mask.mean()) * gap, rel=1e-9)
+
+
+def test_what_is_masked_out_is_not_pulled_to_the_style(network: Network) -> None:
+    """Beyond the reach of the layers, a hard mask's style leaves the other side's gradient 0."""
+    mask = torch.zeros(1, 1, 64, 96, dtype=torch.float64)
+    mask[..., :32] = 1
+    config = Config(style_layers=SHALLOW, content_weight=0.0, tv_weight=0.0, octaves=1)
+    style, image = picture(2, 64, 96), picture(3, 64, 96)
+    gradient = Objective(network, config, None, [style], masks=[mask])(image).gradient
+    reach = sum(network.reach("relu2_1"))
+    assert float(gradient[..., 32 + reach :].abs().max()) == 0 and float(gradient[..., :32].abs().max()) > 0
+
+
+def test_a_style_without_a_mask_takes_the_rest(network: Network) -> None:
+    config = replace(CONFIG, content_weight=0.0, tv_weight=0.0)
+    styles, image, mask = [picture(2), picture(4)], picture(3), half_mask(32, 40)
+    rest = Objective(network, config, None, styles, masks=[mask, None])(image)
+    stated = Objective(network, config, None, styles, masks=[mask, 1 - mask])(image)
+    assert float(rest.loss) == pytest.approx(float(stated.loss), rel=1e-12)
+    swapped = Objective(network, config, None, styles, masks=[1 - mask, None])(image)
+    assert float(swapped.loss) != pytest.approx(float(stated.loss), rel=1e-3)
+
+
+# --- tiles
+
+
+@given(
+    st.integers(64, 120), st.integers(64, 120), st.sampled_from((16, 32, 48)), st.booleans(), st.sampled_from((1, 2))
+)
+def test_tiled_is_untiled(height: int, width: int, tile: int, masked: bool, octaves: int) -> None:
+    network = random_network(Design(SMALL), (*FIVE, "relu4_2"))
+    config = replace(CONFIG, octaves=octaves)
+    size = height, width
+    masks = [half_mask(*size), None] if masked else None
+    content, styles, image = picture(1, *size), [picture(2, 80, 70), picture(4, *size)], picture(3, *size)
+    whole = Objective(network, config, content, styles, masks=masks)(image)
+    tiled = Objective(network, config, content, styles, masks=masks, tile=tile)(image)
+    assert float((tiled.gradient - whole.gradient).norm()) <= 1e-9 * float(whole.gradient.norm())
+    assert list(tiled.terms) == list(whole.terms)
+    for name, value in whole.terms.items():
+        assert float(tiled.terms[name]) == pytest.approx(float(value), rel=1e-9)
+
+
+def test_tiled_is_untiled_on_real_weights_in_float32(shared: Path) -> None:
+    weights = str(shared / "weights" / "vgg19_caffe_blocks1-3.safetensors")
+    config = Config(
+        network="vgg19-caffe",
+        weights=weights,
+        style_layers=("relu1_1", "relu2_1", "relu3_1"),
+        content_layers=("relu3_4",),
+        precision="float32",
+        device="cpu",
+    )
+    network = load_network(config)
+    content = resize(load_image(shared / "images" / "content" / "tubingen.jpg"), (150, 200))
+    style = resize(load_image(shared / "images" / "style" / "night_cafe.jpg"), (160, 200))
+    whole, tiled = (Objective(network, config, content, [style], tile=tile)(content).gradient for tile in (0, 64))
+    assert float((tiled - whole).norm()) <= 1e-4 * float(whole.norm())
+
+
+def test_moments_pass_through_a_head(network: Network) -> None:
+    """The head on the maps, and on their moments."""
+    maps, weight, bias = noise(1, 6, 7, 5), noise(9, 6, seed=1), noise(9, seed=2)
+    wanted = moments(torch.nn.functional.conv2d(maps, weight[:, :, None, None], bias), half_mask(7, 5))
+    found = moments(maps, half_mask(7, 5)).through((weight, bias))
+    assert torch.allclose(found.mean, wanted.mean, atol=1e-12) and torch.allclose(found.second, wanted.second)

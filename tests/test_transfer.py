@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +13,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from styletransfer import Config, Result, Step, StyleTransferError, iterate, load_image, stylize, transfer
+from styletransfer import (
+    Config,
+    Result,
+    Step,
+    StyleTransferError,
+    iterate,
+    load_image,
+    save_image,
+    solvers,
+    stylize,
+    transfer,
+)
 from styletransfer.features import Network, load_network
 from styletransfer.pixels import color_moments, luminance, resize
 from styletransfer.transfer import schedule
@@ -308,3 +322,130 @@ def test_the_line_search_saves_a_grey_photograph_with_a_loud_painting(vgg: tuple
     bare = stylize(gray, [style], replace(config, line_search="none", learning_rate=1.0), network=network)
     assert safe.history[-1]["total"] < 0.1
     assert bare.history[-1]["total"] > 3 * safe.history[-1]["total"]
+
+
+# --- regions
+
+
+def test_what_no_mask_covers_stays_the_photograph(network: Network) -> None:
+    mask = torch.zeros(1, 1, 80, 96)
+    mask[..., :48] = 1
+    result = stylize(picture(1), [picture(2)], LBFGS, network=network, masks=[mask])
+    assert torch.equal(result.image[..., 52:], picture(1)[..., 52:])
+    assert not torch.allclose(result.image[..., :44], picture(1)[..., :44], atol=0.01)
+    assert result.metadata["masked"] is True
+
+
+def test_masks_are_checked_and_never_add_up_to_more_than_all(network: Network) -> None:
+    ones, styles = torch.ones(1, 1, 8, 8), [picture(2), picture(3)]
+    both = stylize(picture(1), styles, LBFGS, network=network, masks=[ones, ones])
+    halves = stylize(picture(1), styles, LBFGS, network=network, masks=[ones / 2, ones / 2])
+    assert torch.allclose(both.image, halves.image, atol=1e-6)
+    bad: list[tuple[list[object], str]] = [
+        ([ones], "1 masks for 2 style images"),
+        ([ones, torch.ones(8, 8)], "mask 2 must be a float tensor"),
+        ([ones, 2 * ones], "mask 2 must have values"),
+        ([ones, ones * torch.nan], "mask 2 must have values"),
+    ]
+    for masks, words in bad:
+        with pytest.raises(StyleTransferError, match=words):
+            stylize(picture(1), styles, LBFGS, network=network, masks=masks)  # type: ignore[arg-type]
+
+
+# --- memory
+
+
+def failing(times: int, error: Exception) -> Callable[..., solvers.State]:
+    """A solver's step that fails so often before it works."""
+    left, step = [times], solvers.step
+
+    def run(*arguments: object) -> solvers.State:
+        if left[0]:
+            left[0] -= 1
+            raise error
+        return step(*arguments)  # type: ignore[arg-type]
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+        torch.OutOfMemoryError("CUDA out of memory."),
+        RuntimeError("MPS backend out of memory (MPS allocated: 1 GB)"),
+        MemoryError(),
+    ],
+)
+def test_out_of_memory_goes_on_in_tiles_from_where_it_was(
+    network: Network, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    config = replace(LBFGS, size=160, scales=(1.0,), iterations=(3,))
+    whole = list(iterate(picture(1), [picture(2)], config, network=network))
+    monkeypatch.setattr(solvers, "step", failing(1, error))
+    steps = list(iterate(picture(1), [picture(2)], config, network=network))
+    assert [step.note for step in steps] == ["memory ran short: going on in tiles of 128 pixels", "", ""]
+    assert torch.allclose(steps[-1].raw, whole[-1].raw, atol=1e-9)
+
+
+def test_what_does_not_fit_in_the_smallest_tiles_is_told(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solvers, "step", failing(99, MemoryError()))
+    with pytest.raises(StyleTransferError, match="not enough memory for this picture: choose a smaller size"):
+        steps_of(network, LBFGS)
+
+
+def test_another_error_is_not_taken_for_a_lack_of_memory(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(solvers, "step", failing(1, RuntimeError("a defect")))
+    with pytest.raises(RuntimeError, match="a defect"):
+        steps_of(network, LBFGS)
+
+
+LIMITED = """
+import resource, sys
+from styletransfer import Config, load_image, plan, stylize
+import styletransfer.transfer as transfer
+
+config = Config(size=1024, scales=(1.0,), iterations=(1,), device="cpu", history=2, optimizer="adam")
+picture = load_image(sys.argv[1])
+stylize(picture, [picture], Config(size=64, iterations=(1,), scales=(1.0,), device="cpu"))  # threads and their stacks
+size = plan._fields("/proc/self/status")["VmSize"]
+resource.setrlimit(resource.RLIMIT_AS, (size + 600 * 2**20,) * 2)
+if sys.argv[2] == "blind":  # a plan that knows nothing of the limit
+    transfer.make_plan = lambda *a, **k: plan.Plan(0, 2, 0, None)
+notes = []
+stylize(picture, [picture], config, callback=lambda step: notes.append(step.note))
+print(notes[0])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of the address space is Linux's")
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [("planned", "to fit the memory, the picture is computed in tiles"), ("blind", "memory ran short")],
+)
+def test_a_limited_address_space_is_kept_within(tmp_path: Path, way: str, words: str) -> None:
+    save_image(picture(1, 90, 120).float(), tmp_path / "picture.png")
+    command = [sys.executable, "-c", LIMITED, str(tmp_path / "picture.png"), way]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert words in done.stdout, done.stderr
+
+
+# --- losses that are no numbers
+
+
+def test_a_run_backs_off_from_a_loss_that_is_no_number(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = [4]
+    evaluate = transfer.Objective.__call__
+
+    def sometimes(self: transfer.Objective, image: Tensor) -> transfer.solvers.Evaluation:
+        broken[0] -= 1
+        found = evaluate(self, image)
+        return found if broken[0] else found._replace(loss=found.loss * torch.nan)
+
+    monkeypatch.setattr(transfer.Objective, "__call__", sometimes)
+    steps = steps_of(network, replace(ADAM, averaging=0.0, scales=(1.0,), iterations=(6,)))
+    assert steps[-1].result.outcome == "done" and len(steps) == 5  # the step that broke was taken and is lost
+    assert [step.note for step in steps if step.note] == [
+        "the loss left the range of numbers: going on from the best picture, in smaller steps"
+    ]
+    assert steps[-1].losses["total"] < steps[0].losses["total"]
