@@ -1,81 +1,72 @@
-"""What the built-in network costs beside VGG-19, as ratios measured in one run.
+"""What a step costs, as ratios measured in one run.
 
     python tests/benchmarks/speed.py [--threads N] [--json FILE]
 
-The baseline is the loop that a tutorial writes: VGG-19 up to relu5_1 in float32, Gram matrices at relu1_1 ... relu5_1,
-content at relu4_2, one loss and gradient a step. Its weights are random, which does not change its speed.
+The baseline is the loop that a tutorial writes (plain.py): VGG-19 up to relu5_1 in float32 and the default layout. `the
+convolutions alone` are VGG-19's, forwards and back to their input, in the precision and layout that the package
+chooses here: nothing that uses them can be faster.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torchvision.models.vgg import cfgs, make_layers
+import torch.nn.functional as F
+from plain import NAMES, Plain, machine, random_vgg19, seconds_of, write_json
+from torch import Tensor, nn
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 from styletransfer import Config, load_image, save_image
-from styletransfer.features import load_network
+from styletransfer.features import DESIGNS, Network, choose_dtype, load_network
 from styletransfer.objective import Objective
 from styletransfer.pixels import resize
 
-STYLE, CONTENT = (1, 6, 11, 20, 29), 22  # relu1_1 ... relu5_1 and relu4_2 among torchvision's modules
+CPU = torch.device("cpu")
 
 
-def plain_loop(content: Tensor, style: Tensor) -> Callable[[Tensor], Tensor]:
-    """A tutorial's loss and gradient."""
-    network = make_layers(cfgs["E"])[:30].requires_grad_(False)
-    for module in network:
-        if isinstance(module, torch.nn.ReLU):
-            module.inplace = False
-
-    def features(image: Tensor) -> dict[int, Tensor]:
-        found = {}
-        for index, module in enumerate(network):
-            image = module(image)
-            if index in STYLE or index == CONTENT:
-                found[index] = image
-        return found
-
-    def gram(maps: Tensor) -> Tensor:
-        rows = maps.flatten(2)[0]
-        return rows @ rows.T / rows.numel()
-
-    with torch.no_grad():
-        goal = features(content)[CONTENT]
-        grams = {index: gram(maps) for index, maps in features(style).items() if index in STYLE}
-
-    def step(image: Tensor) -> Tensor:
-        pixels = image.clone().requires_grad_(True)
-        found = features(pixels)
-        loss = (found[CONTENT] - goal).square().mean()
-        for index, wanted in grams.items():
-            loss = loss + 100 * (gram(found[index]) - wanted).square().mean()
-        return torch.autograd.grad(loss, pixels)[0]
-
-    return step
+def package_vgg19(dtype: torch.dtype) -> Network:
+    """The package's VGG-19 up to relu5_1, with random weights."""
+    network = Network("vgg19", replace(DESIGNS["vgg19"]), [*NAMES, "relu4_2"])
+    network.features.to_empty(device="cpu")
+    for module in network.features:
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            assert module.bias is not None
+            nn.init.zeros_(module.bias)
+    return network.requires_grad_(False).to_working(CPU, dtype)
 
 
-def seconds_of(run: Callable[[], object], repeats: int) -> float:
-    """The median of several runs, after one that warms up."""
-    run()
-    times = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - began)
-    return sorted(times)[len(times) // 2]
+def convolutions_alone(dtype: torch.dtype, height: int, width: int, repeats: int) -> float:
+    """Seconds of VGG-19's convolutions, forwards and back to their input, each timed by itself."""
+    total = 0.0
+    for module in random_vgg19():
+        if isinstance(module, nn.MaxPool2d):
+            height, width = height // 2, width // 2
+        if not isinstance(module, nn.Conv2d):
+            continue
+        weight = module.weight.to(dtype).contiguous(memory_format=torch.channels_last)
+        bias = module.bias.to(dtype)  # type: ignore[union-attr]
+        maps, back = (
+            torch.rand(1, channels, height, width).to(dtype).contiguous(memory_format=torch.channels_last)
+            for channels in (weight.shape[1], weight.shape[0])
+        )
+
+        def run(x: Tensor = maps, g: Tensor = back, w: Tensor = weight, b: Tensor = bias) -> None:
+            pixels = x.requires_grad_(True)
+            torch.autograd.grad(F.conv2d(pixels, w, b, padding=1), pixels, g)
+
+        total += seconds_of(run, repeats)
+    return total
 
 
 def main() -> None:
@@ -85,19 +76,24 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
     photo = load_image(ROOT / "examples" / "photos" / "temple.jpg")
     painting = load_image(ROOT / "examples" / "styles" / "night.jpg")
+    dtype = choose_dtype(Config(), CPU)
     figures: dict[str, float] = {}
-    for height, width in ((288, 384), (384, 512)):
-        content, style = resize(photo, (height, width)), resize(painting, (height, width))
-        plain = plain_loop(content, style)
-        figures[f"plain VGG-19 step, {width}x{height}"] = seconds_of(
-            lambda plain=plain, c=content: plain(c), options.repeats // 2 + 1
-        )
-        for octaves in (1, 3):
-            objective = Objective(load_network(Config(network="builtin")), Config(octaves=octaves), content, [style])
-            name = f"built-in step, {octaves} octave{'s' * (octaves > 1)}, {width}x{height}"
-            figures[name] = seconds_of(lambda o=objective, c=content: o(c), options.repeats)
+    content, style = resize(photo, (288, 384)), resize(painting, (288, 384))
+    plain = Plain(random_vgg19(), content, style)
+    figures["plain VGG-19 step"] = seconds_of(lambda: plain.step(content), options.repeats)
+    figures["VGG-19's convolutions alone"] = convolutions_alone(dtype, 288, 384, options.repeats)
+    vgg = Objective(package_vgg19(dtype), Config(octaves=1), content, [style])
+    figures["VGG-19 step"] = seconds_of(lambda: vgg(content), options.repeats)
+    for octaves in (1, 3):
+        config = Config(network="builtin", octaves=octaves, tv_weight=0.0 if octaves == 1 else 0.002)
+        own = Objective(load_network(config), config, content, [style])
+        name = f"built-in step, {octaves} octave{'s' * (octaves > 1)}"
+        figures[name] = seconds_of(lambda o=own: o(content), options.repeats)
+    large = Plain(random_vgg19(), *(resize(each, (384, 512)) for each in (photo, painting)))
+    figures["plain VGG-19 step, 512x384"] = seconds_of(lambda: large.step(large.content), options.repeats // 2 + 1)
     with tempfile.TemporaryDirectory() as folder:
         save_image(photo, Path(folder) / "content.png")
         save_image(painting, Path(folder) / "style.png")
@@ -105,16 +101,18 @@ def main() -> None:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": str(options.threads)}
         began = time.perf_counter()
         subprocess.run(command, cwd=folder, env=environment, check=True)
-        figures["a picture of 512 px, fresh process, no flags"] = time.perf_counter() - began
-    small, large = figures["plain VGG-19 step, 384x288"], figures["plain VGG-19 step, 512x384"]
-    print(f"{torch.__version__}, {options.threads} threads, {torch.backends.cpu.get_cpu_capability()}")
-    print(f"{'':48} {'seconds':>9}   plain VGG-19's over it")
+        figures["a picture of 512 px, no flags, fresh process"] = time.perf_counter() - began
+    print(f"{machine()}, {str(dtype).removeprefix('torch.')}; 384x288 unless said")
+    print(f"{'':46} {'seconds':>9}   plain over it")
     for name, value in figures.items():
-        base = small if "384x288" in name else 1000 * large if "picture" in name else large
-        what = "1000 steps: " if "picture" in name else ""
-        print(f"{name:48} {value:9.3f}   {what}{base / value:.1f}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1))
+        base = figures["plain VGG-19 step"]
+        if "512" in name:
+            base = figures["plain VGG-19 step, 512x384"] * (1000 if "picture" in name else 1)
+        note = " (1000 steps)" if "picture" in name else ""
+        print(f"{name:46} {value:9.3f}   {base / value:.2f}{note}")
+    share = figures["VGG-19's convolutions alone"] / figures["VGG-19 step"]
+    print(f"VGG-19 step: {share:.0%} of the speed of its convolutions alone")
+    write_json(options.json, {"machine": machine(), "precision": str(dtype), **figures})
 
 
 if __name__ == "__main__":

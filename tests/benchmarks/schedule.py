@@ -1,0 +1,124 @@
+"""How soon a picture is good: our three qualities against a plain loop, on the same network.
+
+    python tests/benchmarks/schedule.py --weights VGG19.safetensors --contents FOLDER --styles FOLDER [--pairs 6]
+
+The mark is style + 0.05 content (relative, one octave, VGG-19's blocks 1-3, float32) of what the plain loop has after
+300 steps of torch's L-BFGS from the content at 384 px. Each quality then runs its own scales and steps on the same
+losses, and is judged in the same way: its loss over the mark, and the plain loop's seconds over its own. The last
+column is Draft with the built-in network at 256 px: the share of the style loss it takes off, and its seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from dataclasses import replace
+from itertools import islice, product
+from pathlib import Path
+from typing import Any
+
+import torch
+from plain import Plain, machine, write_json
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from judge import BASE, judged
+
+from styletransfer import RECIPES, Config, load_image, stylize
+from styletransfer.features import Network, load_network
+from styletransfer.pixels import fit_size, resize, size_of
+
+SIZE, STEPS = 384, 300
+
+
+class Normalised(nn.Module):
+    """The input convention of the weights, as the first module of a plain network."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.mean, self.std = network.mean, network.std
+
+    def forward(self, image: Tensor) -> Tensor:
+        return ((image - self.mean) / self.std).flip(1)
+
+
+def plain_vgg(config: Config) -> nn.Sequential:
+    """The weights in plain modules: the default layout, nothing in place."""
+    network = load_network(config)
+    modules = [module for module in network.features.to(memory_format=torch.contiguous_format)]
+    for module in modules:
+        if isinstance(module, nn.ReLU):
+            module.inplace = False
+    modules[0] = nn.Sequential(Normalised(network), modules[0])
+    return nn.Sequential(*modules)
+
+
+def plain_run(network: nn.Sequential, content: Tensor, style: Tensor) -> tuple[Tensor, float]:
+    """The picture after 300 steps of torch's L-BFGS with its line search, and the seconds."""
+    began = time.perf_counter()
+    plain = Plain(network, content, style, BASE.style_layers, "relu3_4")
+    image = content.clone().requires_grad_(True)
+    optimizer = torch.optim.LBFGS([image], max_iter=STEPS, max_eval=2 * STEPS, line_search_fn="strong_wolfe")
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = plain.loss(image)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return image.detach().clamp(0, 1), time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--weights", required=True, help="VGG-19 in the original's convention, to relu3_4 at least")
+    parser.add_argument("--contents", type=Path, required=True)
+    parser.add_argument("--styles", type=Path, required=True)
+    parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--try", dest="tries", action="append", default=[], help="scales:iterations, like .5,1:80,40")
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    judge_config = replace(BASE, network="vgg19-caffe", weights=options.weights)
+    judge, network = load_network(judge_config), load_network(replace(judge_config, precision="auto"))
+    plain, own = plain_vgg(judge_config), load_network(replace(BASE, network="builtin", precision="auto"))
+    courses = {name: (RECIPES[name].scales, RECIPES[name].iterations) for name in ("draft", "balanced", "best")}
+    for text in options.tries:
+        scales, iterations = text.split(":")
+        courses[text] = tuple(map(float, scales.split(","))), tuple(map(int, iterations.split(",")))
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in [*courses, "built-in draft"]}
+    pairs = list(product(sorted(options.contents.iterdir()), sorted(options.styles.iterdir())))
+    print(machine())
+    for content_path, style_path in islice(pairs[:: max(1, len(pairs) // options.pairs)], options.pairs):
+        content, style = load_image(content_path), load_image(style_path)
+        photo = resize(content, fit_size(size_of(content), SIZE))
+        painting = resize(style, fit_size(size_of(style), SIZE))
+        picture, seconds = plain_run(plain, photo, painting)
+        mark = judged(judge, content, style, picture, judge_config)[1]
+        line = f"{content_path.stem} + {style_path.stem}: plain {mark:.4f} in {seconds:.0f} s"
+        for name, (scales, iterations) in courses.items():
+            config = replace(judge_config, size=SIZE, scales=scales, iterations=iterations, precision="auto")
+            result = stylize(content, [style], config, network=network)
+            total = judged(judge, content, style, result.image, judge_config)[1]
+            found[name].append((total / mark, seconds / result.seconds["total"]))
+            line += f"; {name} {total / mark:.2f}x in 1/{seconds / result.seconds['total']:.1f}"
+        small = resize(content, fit_size(size_of(content), 256))
+        config = replace(RECIPES["draft"], size=256)
+        result = stylize(content, [style], config, network=own)
+        start, end = (judged(judge, content, style, each, judge_config)[0] for each in (small, result.image))
+        found["built-in draft"].append((1 - end / start, result.seconds["total"]))
+        print(f"{line}; built-in draft -{1 - end / start:.0%} in {result.seconds['total']:.1f} s", flush=True)
+    medians: dict[str, Any] = {name: [statistics.median(each) for each in zip(*rows)] for name, rows in found.items()}
+    for name, (loss, pace) in medians.items():
+        if name == "built-in draft":
+            print(f"{name:30} median: takes {loss:.1%} off the style loss in {pace:.1f} s")
+        else:
+            print(f"{name:30} median: {loss:.2f} times the mark in 1/{pace:.1f} of the time")
+    write_json(options.json, {"machine": machine(), "pairs": found, "median": medians})
+
+
+if __name__ == "__main__":
+    main()
