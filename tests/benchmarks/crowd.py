@@ -42,8 +42,8 @@ sys.path.insert(0, str(ROOT))
 
 from styletransfer import StyleTransferError, load_image
 
-KINDS = {"stays": 5, "stops": 2, "leaves": 2, "sends no picture": 1, "sends bad settings": 2}
-PATIENCE = 900.0  # seconds for one job, its turn in the queue included
+KINDS = {"stays": 5, "stops": 2, "leaves": 2, "sends no picture": 1, "sends bad settings": 2, "forges a file": 1}
+PATIENCE = 600.0  # seconds for one job, its turn in the queue included
 WARM, WINDOW = 10, 15  # jobs before the first window; seconds of each window
 GROWTH, MORE_THREADS, MORE_FILES, RESPONSE = 1.10, 8, 4, 1.0
 # (strength, brush, size, color, network, seed, quality); NaN travels as the bytes that Python writes for it
@@ -60,6 +60,17 @@ BAD_SETTINGS: dict[str, dict[int, Any]] = {
     "an unknown quality": {6: "perfect"},
     "lists": {place: [1] for place in range(7)},
     "nothing": dict.fromkeys(range(7)),
+}
+
+MARK = {"meta": {"_type": "gradio.FileData"}}
+FORGED: dict[str, Any] = {
+    "a file of the server": {"path": "/etc/passwd"},
+    "a marked file of the server": {"path": "/etc/passwd", **MARK},
+    "a way out of the cache": {"path": "../../../../etc/passwd", **MARK},
+    "an address inside": {"path": "x.png", "url": "http://127.0.0.1:1/x.png", **MARK},
+    "a file's address": {"path": "file:///etc/passwd", **MARK},
+    "a name with a path": "../../../etc/passwd",
+    "a number for a file": 7,
 }
 
 
@@ -129,6 +140,7 @@ class Visitor:
                     "leaves": self.leave,
                     "sends no picture": self.send_no_picture,
                     "sends bad settings": self.send_bad_settings,
+                    "forges a file": self.forge,
                 }[kind](began)
             except Exception as error:  # whatever it is, it is not an answer
                 self.crowd.add(kind, "broken", began, f"{type(error).__name__}: {error}"[:300])
@@ -184,14 +196,14 @@ class Visitor:
             except AppError as error:
                 return self.refused("stops", began, error)
             job.cancel()
+            words = ""
             try:
-                job.result(timeout=PATIENCE)
+                job.result(timeout=30)
             except TimeoutError:
-                self.crowd.add("stops", "lost", began, f"no end in {PATIENCE:g} s after it was stopped")
-                return True
+                words = "the client was not told"  # it waits for one more message, which a job that is gone has not
             except (AppError, CancelledError, KeyError, ValueError):  # the client raises what a cut answer leads to
                 pass
-            self.crowd.add("stops", "stopped", began)
+            self.crowd.add("stops", "stopped", began, words)
             return False
 
     def leave(self, began: float) -> bool:
@@ -232,34 +244,40 @@ class Visitor:
         return False
 
     def send_bad_settings(self, began: float) -> bool:
-        """By hand, since the client does not send what is not JSON."""
         name, changes = self.chance.choice(list(BAD_SETTINGS.items()))
+        return self.send("sends bad settings", name, {2 + place: value for place, value in changes.items()}, began)
+
+    def forge(self, began: float) -> bool:
+        """Name a file that was not uploaded: it must not be read, and that it is refused is answer enough."""
+        name, value = self.chance.choice(list(FORGED.items()))
+        return self.send("forges a file", name, {self.chance.randrange(2): value}, began)
+
+    def send(self, kind: str, name: str, changes: dict[int, Any], began: float) -> bool:
+        """What cannot be painted, by hand, since the client does not send what is not JSON."""
         settings, session = self.settings(), f"{self.chance.getrandbits(64):x}"
-        for place, value in changes.items():
-            settings[place] = value
         with httpx.Client(base_url=self.crowd.url, timeout=httpx.Timeout(60, read=PATIENCE)) as client:
             data = [*map(self.uploaded(client), self.pictures()), *settings]
+            for place, value in changes.items():
+                data[place] = value
             body = json.dumps(self.request(client, data, session))
             joined = client.post("/gradio_api/queue/join", content=body, headers={"Content-Type": "application/json"})
             if joined.status_code == 503:
-                self.crowd.add("sends bad settings", "turned away", began)
+                self.crowd.add(kind, "turned away", began)
                 return True
-            if 400 <= joined.status_code < 500:
-                self.crowd.add("sends bad settings", "message", began, f"{name}: status {joined.status_code}")
-                return False
             if joined.status_code != 200:
-                self.crowd.add("sends bad settings", "broken", began, f"{name}: status {joined.status_code}")
+                outcome = "message" if 400 <= joined.status_code < 500 else "broken"
+                self.crowd.add(kind, outcome, began, f"{name}: status {joined.status_code}")
                 return False
             with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as stream:
                 for line in stream.iter_lines():
                     told = json.loads(line[5:]) if line.startswith("data:") else {}
                     if told.get("msg") == "process_completed":
                         words = (told.get("output") or {}).get("error")
-                        clear = not told["success"] and bool(words) and "something went wrong" not in words.lower()
-                        outcome = "message" if clear else "broken"
-                        self.crowd.add("sends bad settings", outcome, began, f"{name}: {words}"[:300])
+                        clear = bool(words) and "something went wrong" not in words.lower()
+                        fine = not told["success"] and (clear or kind == "forges a file")
+                        self.crowd.add(kind, "message" if fine else "broken", began, f"{name}: {words}"[:300])
                         return False
-        self.crowd.add("sends bad settings", "lost", began, name)
+        self.crowd.add(kind, "lost", began, name)
         return False
 
     def uploaded(self, client: httpx.Client) -> Callable[[Path], dict[str, Any]]:
@@ -280,7 +298,9 @@ class visit:
     """A client that is closed when it goes."""
 
     def __init__(self, url: str) -> None:
-        self.client = Client(url, verbose=False, download_files=False, analytics_enabled=False)
+        self.client = Client(
+            url, verbose=False, download_files=False, analytics_enabled=False, httpx_kwargs={"timeout": 60}
+        )
 
     def __enter__(self) -> Client:
         return self.client
@@ -338,9 +358,11 @@ def sample(at: float, painted: int, number: int, folder: Path) -> Sample:
 
 
 def windows(samples: list[Sample]) -> tuple[dict[str, float], dict[str, float]]:
-    """Medians of each figure just after the first jobs, and at the end."""
-    warm = next((each.at for each in samples if each.painted >= WARM), 0.0)
-    early = [each for each in samples if warm <= each.at < warm + WINDOW] or samples
+    """Medians of each figure just after the first jobs, and at the end; nothing where there were too few jobs."""
+    warm = next((each.at for each in samples if each.painted >= WARM), None)
+    if warm is None or samples[-1].at < warm + 2 * WINDOW:
+        return {}, {}
+    early = [each for each in samples if warm <= each.at < warm + WINDOW]
     late = [each for each in samples if each.at >= samples[-1].at - WINDOW]
     first, last = ({name: statistics.median(getattr(each, name) for each in part) for name in
                     ("memory", "threads", "handles", "own", "cache")} for part in (early, late))  # fmt: skip
@@ -359,18 +381,20 @@ def start(port: int, folder: Path, log: Path) -> subprocess.Popen[bytes]:
         "GRADIO_TEMP_DIR": str(folder / "cache"),
         "GRADIO_ANALYTICS_ENABLED": "False",
         "HF_HUB_OFFLINE": "1",
+        "PYTHONUNBUFFERED": "1",
     }
     command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(port)]
     with open(log, "wb") as file:
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
 
 
-def wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Until the page is there and what it computes with is loaded, which it says in its log."""
     for _ in range(600):
         if server.poll() is not None:
             raise RuntimeError(f"the app ended with {server.returncode} before it was there")
         try:
-            if httpx.get(url, timeout=5).status_code == 200:
+            if httpx.get(url, timeout=5).status_code == 200 and "Ready:" in log.read_text(errors="replace"):
                 return
         except httpx.HTTPError:
             pass
@@ -389,7 +413,7 @@ def crowded(options: argparse.Namespace, folder: Path, log: Path) -> tuple[Crowd
     server = start(port, folder, log)
     served = False
     try:
-        wait_for(crowd.url, server)
+        wait_for(crowd.url, server, log)
         threads = [threading.Thread(target=probe, args=(crowd,), daemon=True)]
         threads += [threading.Thread(target=watch, args=(crowd, server.pid, folder), daemon=True)]
         for thread in threads:
@@ -436,6 +460,7 @@ def main() -> int:
     parser.add_argument("--json", type=Path)
     parser.add_argument("--log", type=Path, help="where to keep what the server said")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # which ends the app too
     if not (1 <= options.visitors <= 100 and 0 < options.minutes <= 60):
         parser.error("from 1 to 100 visitors, for up to 60 minutes")
     with tempfile.TemporaryDirectory() as name:
