@@ -20,7 +20,7 @@ from typing import BinaryIO
 import safetensors
 import safetensors.torch
 import torch
-from huggingface_hub import get_session, hf_hub_url, is_offline_mode
+from huggingface_hub import get_session, hf_hub_url, is_offline_mode, try_to_load_from_cache
 from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of whichever client the hub's library uses
 from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 from torch import Tensor
@@ -98,8 +98,7 @@ def on_disk(network: str, shapes: Shapes) -> bool:
     if all(held.get(name) == shape for name, shape in shapes.items()):
         return True
     needed = sum(4 * math.prod(shape) for shape in shapes.values())
-    file = _torchvision_file(network) if network in SOURCES else BUILTIN
-    return network in SOURCES and os.path.isfile(file) and os.path.getsize(file) >= needed
+    return network in SOURCES and any(os.path.getsize(file) >= needed for file, _ in _whole_files(network))
 
 
 def available(path: str | Path) -> dict[str, tuple[int, ...]]:
@@ -118,12 +117,12 @@ def _find(network: str, shapes: Shapes, report: Report, download: bool) -> tuple
     if not missing:
         report(f"{network}: taken from the local cache")
         return cached, "the local cache"
-    if os.path.isfile(_torchvision_file(network)):
-        report(f"{network}: reading torchvision's cache")
+    for file, place in _whole_files(network):
+        report(f"{network}: reading {place}")
         try:
-            return _take(_open(_torchvision_file(network)), shapes), "torchvision's cache"
+            return _take(_open(file), shapes), place
         except StyleTransferError as error:
-            report(f"{network}: torchvision's cache is of no use: {error}")
+            report(f"{network}: {place} is of no use: {error}")
 
     remedy = "give them as a file with --weights, or choose the network builtin"
     if not download or is_offline_mode():
@@ -339,6 +338,15 @@ def _store(network: str, tensors: Mapping[str, Tensor], report: Report) -> None:
             Path(part).unlink(missing_ok=True)
     except OSError as error:
         report(f"{network}: the cache folder cannot be written ({_brief(error)}), so this download is not kept")
+
+
+def _whole_files(network: str) -> Iterator[tuple[Path, str]]:
+    """Files that other programs keep the whole network in: torchvision's, and the hub's, which a Space may preload."""
+    if os.path.isfile(_torchvision_file(network)):
+        yield _torchvision_file(network), "torchvision's cache"
+    kept = try_to_load_from_cache(SOURCES[network].repo, "model.safetensors")
+    if isinstance(kept, str):
+        yield Path(kept), "the hub's cache"
 
 
 def _torchvision_file(network: str) -> Path:

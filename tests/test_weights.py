@@ -13,6 +13,7 @@ import textwrap
 import threading
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,7 +22,7 @@ import pytest
 import safetensors.torch
 import torch
 from hub_server import RESOLVED, HubServer
-from huggingface_hub import close_session, constants
+from huggingface_hub import close_session, constants, try_to_load_from_cache
 from torch import Tensor
 
 from styletransfer import weights
@@ -266,6 +267,20 @@ def test_what_torchvision_has_cached_is_used_in_both_formats(tmp_path: Path) -> 
         torch.save(NETWORK, file, _use_new_zipfile_serialization=zipped)
         found = load_weights("vgg19", SHAPES, download=False)
         assert same(found) and found.origin == "torchvision's cache"
+
+
+def test_what_a_space_preloaded_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The hub's own cache, as `preload_from_hub` fills it: a commit's snapshot and the name that points to it."""
+    root = tmp_path / "hub" / "models--timm--vgg19.tv_in1k"
+    monkeypatch.setattr(weights, "try_to_load_from_cache", partial(try_to_load_from_cache, cache_dir=tmp_path / "hub"))
+    (root / "refs").mkdir(parents=True)
+    (root / "refs" / "main").write_text("abc")
+    (root / "snapshots" / "abc").mkdir(parents=True)
+    assert not on_disk("vgg19", SHAPES)
+    (root / "snapshots" / "abc" / "model.safetensors").write_bytes(MODEL)
+    assert on_disk("vgg19", SHAPES)
+    found = load_weights("vgg19", SHAPES, download=False)
+    assert same(found) and found.origin == "the hub's cache"
 
 
 def test_torchvisions_download_is_the_last_resort_checked_by_its_hash(
