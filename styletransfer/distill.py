@@ -40,8 +40,6 @@ from .losses import moments
 from .pixels import Size, fit_size, resize, size_of
 from .transfer import iterate
 
-WIDTHS: tuple[Width, ...] = (32, 24, "M", 64, 64, "M", 96, 96, 96, 96)
-STYLE_LAYERS, CONTENT_LAYERS = ("relu1_1", "relu2_1", "relu3_1"), ("relu3_4",)
 GRAM_WEIGHT = 0.5  # of the Gram matrices' relative error beside that of the activations
 DIFFERENCE_WEIGHT = 20.0  # of the error in what leads a run, in its own units
 CONTENT_SHARE = 0.05  # content over style in a run
@@ -62,21 +60,29 @@ class Batch(NamedTuple):
 
 @dataclass(frozen=True)
 class Fit:
-    """Settings of a fit: steps of Adam, crops a step, their side in pixels, and the seed."""
+    """Settings of a fit: steps of Adam, crops a step, their side in pixels, the seed, and what the student is like: its
+    channels (M is a pooling), and the teacher's layers that it has heads for.
+    """
 
-    steps: int = 9000
+    steps: int = 6000
     batch: int = 3
     crop: int = 160
     seed: int = 0
+    widths: tuple[Width, ...] = (32, 24, "M", 64, 64, "M", 96, 96, 96, 96)
+    style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1")
+    content_layers: tuple[str, ...] = ("relu3_4",)
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return *self.style_layers, *self.content_layers
 
 
-def new_student(teacher: Network, widths: Sequence[Width], generator: torch.Generator) -> Network:
+def new_student(teacher: Network, fit: Fit) -> Network:
     """An untrained student with one head a layer, as wide as the teacher's layer."""
-    layers = (*STYLE_LAYERS, *CONTENT_LAYERS)
-    probe = teacher(torch.zeros(1, 3, 64, 64), layers)
-    design = Design(tuple(widths), style_layers=STYLE_LAYERS, content_layers=CONTENT_LAYERS)
-    heads = {layer: probe[layer].shape[1] for layer in layers}
-    student = Network("builtin", design, layers, heads=heads)
+    generator = torch.Generator().manual_seed(fit.seed)
+    design = Design(fit.widths, style_layers=fit.style_layers, content_layers=fit.content_layers)
+    heads = {layer: teacher.width(layer) for layer in fit.layers}
+    student = Network("builtin", design, fit.layers, heads=heads)
     student.features.to_empty(device="cpu")
     student.heads.to_empty(device="cpu")
     for module in student.modules():
@@ -133,17 +139,17 @@ def leading_channels(gram: Tensor, count: int) -> Tensor:
     return torch.tensor(chosen)
 
 
-def teacher_scale(teacher: Network, images: Sequence[Tensor]) -> dict[str, Tensor]:
+def teacher_scale(teacher: Network, images: Sequence[Tensor], layers: Sequence[str]) -> dict[str, Tensor]:
     """RMS of the teacher's activations at each tapped layer."""
     squares: dict[str, list[Tensor]] = {}
     with torch.no_grad():
         for image in images:
-            for layer, found in teacher(image, (*STYLE_LAYERS, *CONTENT_LAYERS)).items():
+            for layer, found in teacher(image, layers).items():
                 squares.setdefault(layer, []).append(found.square().mean())
     return {layer: torch.stack(values).mean().sqrt() for layer, values in squares.items()}
 
 
-def fit_loss(found: dict[str, Tensor], wanted: dict[str, Tensor], led: bool) -> Tensor:
+def fit_loss(found: dict[str, Tensor], wanted: dict[str, Tensor], led: bool, fit: Fit) -> Tensor:
     """Relative error of activations plus that of each crop's Gram matrix, mean over layers; where the crops are a
     picture under way, its content and its style, the error of the differences, too.
     """
@@ -151,24 +157,24 @@ def fit_loss(found: dict[str, Tensor], wanted: dict[str, Tensor], led: bool) -> 
     for layer, goal in wanted.items():
         got = found[layer]
         terms.append((got - goal).square().mean() / goal.square().mean())
-        if layer in STYLE_LAYERS:
+        if layer in fit.style_layers:
             error = relative_error(grams(got), grams(goal))
             terms.append(GRAM_WEIGHT * error.clamp_max(1.0).mean())
     loss = torch.stack(terms).sum() / len(wanted)
-    return loss + DIFFERENCE_WEIGHT * difference_error(found, wanted) if led else loss
+    return loss + DIFFERENCE_WEIGHT * difference_error(found, wanted, fit) if led else loss
 
 
-def difference_error(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> Tensor:
+def difference_error(found: dict[str, Tensor], wanted: dict[str, Tensor], fit: Fit) -> Tensor:
     """Squared error of the differences that lead a run, over the target's energy as in the relative losses.
 
     Each map is (3, C, h, w): of the picture under way, its content and its style.
     """
     style = []
-    for layer in STYLE_LAYERS:
+    for layer in fit.style_layers:
         got, goal = grams(found[layer]), grams(wanted[layer])
         style.append(relative_error(got[0] - got[2] + goal[2], goal[0], goal[2]).clamp_max(1.0))
     content = []
-    for layer in CONTENT_LAYERS:
+    for layer in fit.content_layers:
         got, goal = found[layer], wanted[layer]
         content.append(((got[0] - got[1]) - (goal[0] - goal[1])).square().sum() / goal[1].square().sum())
     return torch.stack(style).mean() + CONTENT_SHARE * torch.stack(content).mean()
@@ -268,7 +274,7 @@ class Course:
     def __init__(self, teacher: Network, student: Network, images: Sequence[Tensor], fit: Fit) -> None:
         self.teacher, self.student, self.images, self.fit = teacher, student, images, fit
         self.random = random.Random(fit.seed)
-        self.scale = teacher_scale(teacher, images[:24])
+        self.scale = teacher_scale(teacher, images[:24], fit.layers)
         self.kept: deque[Batch] = deque(maxlen=KEPT_BATCHES)
         self.pool: deque[Led] = deque(maxlen=POOL)
         self.running: Iterator[Led] = iter(())
@@ -321,7 +327,7 @@ def held_out_score(
         for layer, got in found.items():
             goal = wanted[layer] / scale[layer]
             scores.setdefault(layer, []).append(float((got - goal).square().mean() / goal.square().mean()))
-            if layer in STYLE_LAYERS:
+            if layer in student.design.style_layers:
                 scores.setdefault(f"gram/{layer}", []).append(float(relative_error(grams(got), grams(goal))))
     return {name: sum(values) / len(values) for name, values in scores.items()}
 
@@ -343,18 +349,18 @@ def distill(
     held_out: Sequence[Tensor],
     fit: Fit,
     output: Path,
-    widths: Sequence[Width] = WIDTHS,
 ) -> dict[str, float]:
     """Fit a student, going on from `output`.fit where that exists, write it to `output` and return its held-out score.
 
     images, held_out: (1, 3, H, W) in [0, 1], each side at least `fit.crop`. The same seed gives the same student
     where the fit is not interrupted.
     """
-    student = new_student(teacher, widths, torch.Generator().manual_seed(fit.seed))
+    student = new_student(teacher, fit)
     course = Course(teacher, student, images, fit)
     start_from_teacher(student, teacher, images[:24], course.scale)
     # The first layer is at its optimum from the start: its head sees nothing else, and is linear.
-    fixed = {id(each) for each in (*student.features[0].parameters(), *student.heads["relu1_1"].parameters())}
+    first_layer = [student.features[0], *(student.heads[layer] for layer in fit.layers if layer == "relu1_1")]
+    fixed = {id(each) for module in first_layer for each in module.parameters()}
     learnt = [each for each in student.parameters() if id(each) not in fixed]
     optimizer = torch.optim.Adam(learnt, lr=RATE, betas=(0.9, 0.99))
     checkpoint, first = output.with_name(output.name + ".fit"), 0
@@ -374,7 +380,7 @@ def distill(
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 100) * (0.005 + 0.995 * (1 + math.cos(math.pi * share)) / 2)
         optimizer.zero_grad(set_to_none=True)
-        loss = fit_loss(student(crops, wanted), {layer: goal.float() for layer, goal in wanted.items()}, led)
+        loss = fit_loss(student(crops, wanted), {layer: goal.float() for layer, goal in wanted.items()}, led, fit)
         loss.backward()
         nn.utils.clip_grad_norm_(learnt, 1.0)
         optimizer.step()
@@ -421,11 +427,21 @@ def read_folder(folder: Path, smallest: int, kept_out: Sequence[str]) -> tuple[l
     return fitted, held
 
 
+def parse_widths(text: str) -> tuple[Width, ...]:
+    """The channels of a student from text like 32,24,M,64. Raises StyleTransferError."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word == "M" or (word.isdigit() and int(word) > 0) for word in words):
+        raise StyleTransferError(
+            f"widths must be numbers of channels and M for a pooling, like 32,24,M,64: got {text!r}"
+        )
+    return tuple(word if word == "M" else int(word) for word in words)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="styletransfer.distill", description="Fit a compact feature network to a teacher."
     )
-    parser.add_argument("--teacher", required=True, help="the teacher's weights, with all layers up to relu3_4")
+    parser.add_argument("--teacher", required=True, help="the teacher's weights, with all layers that are asked for")
     parser.add_argument(
         "--network", default="vgg19-caffe", choices=("vgg19", "vgg19-caffe"), help="their input convention"
     )
@@ -435,17 +451,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=Fit.batch, help="crops a step")
     parser.add_argument("--crop", type=int, default=Fit.crop, help="side of a crop in pixels")
     parser.add_argument("--seed", type=int, default=Fit.seed)
+    for name, what in (("style", "matched"), ("content", "kept")):
+        shown = ",".join(getattr(Fit, f"{name}_layers"))
+        parser.add_argument(f"--{name}-layers", default=shown, help=f"the teacher's layers that are {what} ({shown})")
+    shown = ",".join(map(str, Fit.widths))
+    parser.add_argument("--widths", default=shown, help=f"the student's channels, M for a pooling ({shown})")
     parser.add_argument("-o", "--output", required=True, type=Path, help="FILE.safetensors; FILE.fit beside it resumes")
     options = parser.parse_args(arguments)
-    fit = Fit(options.steps, options.batch, options.crop, options.seed)
     try:
         layers = Config(
             network=options.network,
             weights=options.teacher,
-            style_layers=STYLE_LAYERS,
-            content_layers=CONTENT_LAYERS,
+            style_layers=tuple(options.style_layers.split(",")),
+            content_layers=tuple(options.content_layers.split(",")),
             device="cpu",
             precision="float32",
+        )
+        widths = parse_widths(options.widths)
+        fit = Fit(
+            options.steps, options.batch, options.crop, options.seed, widths, layers.style_layers, layers.content_layers
         )
         images, held_out = read_folder(options.images, fit.crop, options.held_out.split(","))
         distill(load_network(layers), images, held_out or list(islice(images, 4)), fit, options.output)

@@ -94,7 +94,8 @@ def compact_design(shapes: Shapes) -> Design:
     if not heads or not set(heads) <= set(layer_names(widths)):
         raise StyleTransferError("not a compact network: it has no heads that fit its layers")
     firsts = tuple(name for name in heads if name.endswith("_1"))
-    return Design(tuple(widths), style_layers=firsts or heads, content_layers=(heads[-1],))
+    others = tuple(name for name in heads if name not in firsts)
+    return Design(tuple(widths), style_layers=firsts or heads, content_layers=others[-1:] or heads[-1:])
 
 
 def compact_heads(shapes: Shapes) -> dict[str, int]:

@@ -7,16 +7,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from oracles import FIVE, noise
 from torch import Tensor
 
-from styletransfer import Config, distill, save_image
-from styletransfer.distill import CONTENT_LAYERS, STYLE_LAYERS, Fit
+from styletransfer import Config, StyleTransferError, distill, save_image
+from styletransfer.distill import Fit
 from styletransfer.features import Network, load_network
 from styletransfer.pixels import resize
 
 FULL = (4, 4, "M", 6, 6, "M", 8, 8, 8, 8)  # as wide as the teacher of these tests
 NARROW = (3, 3, "M", 4, 4, "M", 6, 6, 6, 6)
-SHORT = Fit(steps=6, batch=2, crop=48, seed=1)
+SHORT = Fit(steps=6, batch=2, crop=48, seed=1, widths=NARROW)
+STYLE_LAYERS, CONTENT_LAYERS = Fit.style_layers, Fit.content_layers
 
 
 @pytest.fixture(scope="module")
@@ -27,8 +29,8 @@ def images() -> list[Tensor]:
 
 def start(teacher: Network, images: list[Tensor], widths: tuple[int | str, ...]) -> dict[str, float]:
     """The held-out score of an untrained student."""
-    student = distill.new_student(teacher, widths, torch.Generator().manual_seed(0))
-    scale = distill.teacher_scale(teacher, images)
+    student = distill.new_student(teacher, replace(SHORT, widths=widths))
+    scale = distill.teacher_scale(teacher, images, SHORT.layers)
     distill.start_from_teacher(student, teacher, images, scale)
     return distill.held_out_score(student, teacher, scale, images)
 
@@ -56,9 +58,9 @@ def test_an_interrupted_fit_goes_on_and_the_file_is_a_network(
     network: Network, images: list[Tensor], tmp_path: Path
 ) -> None:
     output = tmp_path / "own.safetensors"
-    distill.distill(network, images, images[:2], replace(SHORT, steps=3), output, NARROW)
+    distill.distill(network, images, images[:2], replace(SHORT, steps=3), output)
     assert torch.load(tmp_path / "own.safetensors.fit", weights_only=True)["step"] == 3
-    score = distill.distill(network, images, images[:2], SHORT, output, NARROW)
+    score = distill.distill(network, images, images[:2], SHORT, output)
     assert torch.load(tmp_path / "own.safetensors.fit", weights_only=True)["step"] == 6
     config = Config(
         network="builtin",
@@ -71,7 +73,7 @@ def test_an_interrupted_fit_goes_on_and_the_file_is_a_network(
     shipped = load_network(config)
     wanted = network(images[0], STYLE_LAYERS)
     found = shipped(images[0], STYLE_LAYERS)
-    scale = distill.teacher_scale(network, images)
+    scale = distill.teacher_scale(network, images, STYLE_LAYERS)
     for layer in STYLE_LAYERS:  # in another basis, so only inner products can be compared
         a, b = found[layer].flatten(2)[0].double(), (wanted[layer] / scale[layer]).flatten(2)[0]
         gap = float((a.T @ a - b.T @ b).square().sum() / (b.T @ b).square().sum())
@@ -80,7 +82,7 @@ def test_an_interrupted_fit_goes_on_and_the_file_is_a_network(
 
 def test_the_same_seed_fits_the_same_student(network: Network, images: list[Tensor], tmp_path: Path) -> None:
     for name in ("one", "two"):
-        distill.distill(network, images, images[:1], SHORT, tmp_path / name, NARROW)
+        distill.distill(network, images, images[:1], SHORT, tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
@@ -89,3 +91,31 @@ def test_the_program_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     bad = ["--teacher", str(tmp_path / "only.png"), "--images", str(tmp_path), "-o", str(tmp_path / "x")]
     assert distill.main(bad) == 2
     assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_a_student_can_go_as_deep_as_its_teacher(network: Network, images: list[Tensor], tmp_path: Path) -> None:
+    """Five blocks, heads at the layers of Gatys et al.; in use it knows which of them are for style."""
+    widths = (*NARROW, "M", 6, 6, "M", 6)
+    deep = replace(SHORT, steps=2, widths=widths, style_layers=FIVE, content_layers=("relu4_2",))
+    distill.distill(network, images, images[:1], deep, tmp_path / "deep.safetensors")
+    shipped = load_network(Config(network="builtin", weights=str(tmp_path / "deep.safetensors"), device="cpu"))
+    assert shipped.design.style_layers == FIVE and shipped.design.content_layers == ("relu4_2",)
+    assert shipped.design.widths == widths
+
+
+def test_errors_that_both_sides_share_do_no_harm() -> None:
+    """Differences are all that counts: a head that is off by a constant has them right, one that doubles has not."""
+    wanted = {layer: noise(3, 4, 5, 6, seed=seed) for seed, layer in enumerate(SHORT.layers)}
+    shifted = {layer: maps + (layer in CONTENT_LAYERS) for layer, maps in wanted.items()}
+    assert float(distill.difference_error(shifted, wanted, SHORT)) == pytest.approx(0, abs=1e-12)
+    doubled = {layer: maps * (2 if layer in CONTENT_LAYERS else 1) for layer, maps in wanted.items()}
+    target, gap = wanted["relu3_4"][1], wanted["relu3_4"][0] - wanted["relu3_4"][1]
+    expected = distill.CONTENT_SHARE * float(gap.square().sum() / target.square().sum())
+    assert float(distill.difference_error(doubled, wanted, SHORT)) == pytest.approx(expected)
+
+
+def test_widths_are_read_or_refused() -> None:
+    assert distill.parse_widths("32, 24,M,64") == (32, 24, "M", 64)
+    for text in ("", "32,x", "0", "-1", "1.5"):
+        with pytest.raises(StyleTransferError, match="widths must be"):
+            distill.parse_widths(text)
