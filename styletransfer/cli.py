@@ -26,7 +26,8 @@ from .images import SUFFIXES, load_alpha, load_image, read_settings, save_image
 from .pixels import luminance, resample, size_of
 from .plan import estimate_seconds, make_plan, peak_memory
 from .recipes import RECIPES, recipe
-from .transfer import VERSION, Masks, Result, Step, StyleTargets, iterate, schedule
+from .start import Masks
+from .transfer import VERSION, Result, Step, StyleTargets, iterate, schedule
 
 TASKS = ("transfer", "content", "style")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")

@@ -20,10 +20,10 @@ from .features import Network, load_network
 from .objective import Objective, StyleMoments
 from .pixels import Size
 from .plan import Plan, is_out_of_memory, make_plan, smaller_tile
+from .start import Masks, checked_image, checked_masks, first_image, resized_mask
 
 VERSION = "0.1.0"
 Report = Callable[[str], None]
-Masks = Sequence[Tensor | None]
 StyleTargets = dict[tuple[Size, ...], list[StyleMoments]]
 
 
@@ -197,9 +197,9 @@ class _Run:
         style_targets: StyleTargets | None = None,
         masks: Masks | None = None,
     ) -> None:
-        self.content = None if content is None else _checked_image(content, "the content image")
-        self.styles = [_checked_image(style, f"style image {number}") for number, style in enumerate(styles, 1)]
-        self.init_image = None if init_image is None else _checked_image(init_image, "the start image")
+        self.content = None if content is None else checked_image(content, "the content image")
+        self.styles = [checked_image(style, f"style image {number}") for number, style in enumerate(styles, 1)]
+        self.init_image = None if init_image is None else checked_image(init_image, "the start image")
         self.config, self.network = config, network
         if self.content is None and not self.styles:
             raise StyleTransferError("no content and no style image given: at least one of them is needed")
@@ -210,7 +210,7 @@ class _Run:
         if config.style_weights and len(config.style_weights) != len(self.styles):
             given = f"{len(config.style_weights)} numbers for {len(self.styles)} style images"
             raise StyleTransferError(f"style_weights has {given}: one for each, or none")
-        self.masks = None if masks is None else _checked_masks(masks, len(self.styles))
+        self.masks = None if masks is None else checked_masks(masks, len(self.styles))
         self.device, self.dtype = network.mean.device, network.mean.dtype
         self.style_targets: StyleTargets = {} if style_targets is None else style_targets
         if self.content is not None and config.style_color == "match":
@@ -325,7 +325,7 @@ class _Run:
         key = tuple((style.shape[-2], style.shape[-1]) for style in styles)
         masks = None
         if self.masks is not None:
-            masks = [None if mask is None else self._to_work(_resized_mask(mask, scale.size)) for mask in self.masks]
+            masks = [None if mask is None else self._to_work(resized_mask(mask, scale.size)) for mask in self.masks]
         objective = Objective(
             self.network, config, content, styles, self.style_targets.get(key), masks=masks, tile=self.tile
         )
@@ -363,27 +363,10 @@ class _Run:
     def first_state(self) -> RunState:
         config, size = self.config, self.schedule[0].size
         generator = torch.Generator().manual_seed(config.seed)
-        image = self._to_work(self._first_image(size, generator)) * config.pixel_range
+        pictures = self.content, self.styles, self.init_image
+        first = first_image(config, size, *pictures, self.network.mean.cpu().float(), generator)
+        image = self._to_work(first) * config.pixel_range
         return RunState(0, solvers.start(image, config))
-
-    def _first_image(self, size: Size, generator: torch.Generator) -> Tensor:
-        init = self.config.init
-        if init == "image" and self.init_image is not None:
-            return pixels.resize(self.init_image, size)
-        if init == "content" and self.content is not None:
-            return pixels.resize(self.content, size)
-        if init == "median":  # fast.ai halves it in the network's normalised units: towards the training mean
-            mean = self.network.mean.cpu().float()
-            return mean + (pixels.median_noise(size, generator) - mean) / 2
-        if init == "gray":  # grey with a grain finer than one level of 8 bits
-            return 0.5 + pixels.white_noise(size, generator) / 255
-        if init == "mean":  # neural-style: the training mean with normal noise of 0.001 in 0-255
-            noise = torch.randn(1, 3, *size, generator=generator)
-            return self.network.mean.cpu().float() + 0.001 / 255 * noise
-        if init == "style" and self.styles:
-            weights = self.config.style_weights or (1.0,) * len(self.styles)
-            return pixels.color_noise(size, *_mixed_colors(self.styles, weights), generator)
-        return pixels.white_noise(size, generator)  # noise, and what has no picture to start from
 
     def _next_scale(self, state: RunState, index: int) -> RunState:
         image = pixels.resize(solvers.result(state.solver, self.config), self.schedule[index].size)
@@ -398,7 +381,7 @@ class _Run:
         if self.masks is None or self.content is None or any(mask is None for mask in self.masks):
             return raw
         size = pixels.size_of(raw)
-        covered = torch.stack([_resized_mask(mask, size) for mask in self.masks if mask is not None]).sum(0)
+        covered = torch.stack([resized_mask(mask, size) for mask in self.masks if mask is not None]).sum(0)
         return torch.lerp(pixels.resize(self.content, size), raw, covered.clamp(0, 1).to(raw))
 
     def finish(self, raw: Tensor) -> Tensor:
@@ -453,70 +436,10 @@ def schedule(config: Config, frame: Size, stride: int) -> tuple[Scale, ...]:
     return tuple(found)
 
 
-def _checked_image(image: Tensor, what: str) -> Tensor:
-    """A picture as the run takes it, on the CPU; StyleTransferError where it is none."""
-    if (
-        not isinstance(image, Tensor)
-        or image.dim() != 4
-        or tuple(image.shape[:2]) != (1, 3)
-        or not image.is_floating_point()
-    ):
-        given = f"{tuple(image.shape)} of {image.dtype}" if isinstance(image, Tensor) else type(image).__name__
-        raise StyleTransferError(f"{what} must be a float tensor (1, 3, H, W), got {given}")
-    image = image.detach().cpu()
-    if image.dtype != torch.float64:
-        image = image.float()
-    if image.numel() == 0 or not bool(torch.isfinite(image).all()):
-        raise StyleTransferError(f"{what} is empty or holds values that are not finite")
-    if float(image.min()) < -1e-3 or float(image.max()) > 1 + 1e-3:
-        raise StyleTransferError(
-            f"{what} must have values in [0, 1], got {float(image.min()):.3g} to {float(image.max()):.3g}"
-        )
-    return image.clamp(0, 1)
-
-
-def _checked_masks(masks: Masks, styles: int) -> list[Tensor | None]:
-    """Masks as the run takes them, adding up to at most 1 everywhere; StyleTransferError where they are none."""
-    if len(masks) != styles:
-        raise StyleTransferError(
-            f"there are {len(masks)} masks for {styles} style images: one for each, or none at all"
-        )
-    checked = [None if mask is None else _checked_mask(mask, number) for number, mask in enumerate(masks, 1)]
-    given = [mask for mask in checked if mask is not None]
-    if not given:
-        return checked
-    size = max((pixels.size_of(mask) for mask in given), key=max)
-    sums = torch.stack([_resized_mask(mask, size) for mask in given]).sum(0).clamp_min(1)
-    return [None if mask is None else _resized_mask(mask, size) / sums for mask in checked]
-
-
-def _checked_mask(mask: Tensor, number: int) -> Tensor:
-    if not isinstance(mask, Tensor) or mask.dim() != 4 or tuple(mask.shape[:2]) != (1, 1) or not mask.numel():
-        given = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
-        raise StyleTransferError(f"mask {number} must be a float tensor (1, 1, H, W), got {given}")
-    mask = mask.detach().cpu().float()
-    if not bool(((mask >= -1e-3) & (mask <= 1 + 1e-3)).all()):
-        raise StyleTransferError(f"mask {number} must have values in [0, 1]")
-    return mask.clamp(0, 1)
-
-
-def _resized_mask(mask: Tensor, size: Size) -> Tensor:
-    return mask if pixels.size_of(mask) == size else pixels.resample(mask, size, "bilinear").clamp(0, 1)
-
-
 def _network_dtype(content: Tensor | None, styles: Sequence[Tensor]) -> torch.dtype | None:
     """float64 where a picture is; otherwise the configuration's own choice."""
     pictures = [image for image in (content, *styles) if isinstance(image, Tensor)]
     return torch.float64 if any(image.dtype == torch.float64 for image in pictures) else None
-
-
-def _mixed_colors(styles: Sequence[Tensor], weights: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Colour mean and covariance of the mixture of several pictures."""
-    total = sum(weights)
-    parts = [(weight / total, *pixels.color_moments(style)) for weight, style in zip(weights, styles)]
-    mean = torch.stack([share * mean for share, mean, _ in parts]).sum(0)
-    second = torch.stack([share * (cov + torch.outer(m, m)) for share, m, cov in parts]).sum(0)
-    return mean, second - torch.outer(mean, mean)
 
 
 def _losses(terms: dict[str, Tensor], total: float) -> dict[str, float]:

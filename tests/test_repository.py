@@ -23,6 +23,7 @@ RANKS = {
     "losses": 2,
     "features": 2,
     "tiles": 2,
+    "start": 2,
     "objective": 3,
     "plan": 4,
     "solvers": 4,
