@@ -87,17 +87,18 @@ def paint(job: Job, resume: Step | None = None) -> Generator[Frame, None, None]:
     network = yield from loading(config)
     steps = _steps(job, config, network, resume)
     yield Frame(STARTING)
-    began, shown, drawn, before = time.monotonic(), -math.inf, -math.inf, 0.0
+    began, shown, drawn, before, note = time.monotonic(), -math.inf, -math.inf, 0.0, ""
     try:
         for step in steps:
             before = before or (step.progress if resume else 0.0)
+            note = f" · {step.note}" if step.note else note
             now = time.monotonic() - began
             last = step.progress >= 1 or bool(step.outcome) or now >= job.seconds
             if last or now - shown >= PREVIEW_EVERY:
                 curve = {}
                 if last or now - drawn >= CURVE_EVERY:
                     curve, drawn = loss_curve(step.state.history), now
-                yield _frame(step, words(step, now, before), curve)
+                yield _frame(step, words(step, now, before) + note, curve)
                 shown = time.monotonic() - began
             if last:
                 break

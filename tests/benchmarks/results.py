@@ -3,7 +3,7 @@
     python tests/benchmarks/results.py [--size 640] [--again] [--vgg WEIGHTS]
 
 Every pair of examples/examples.json goes to examples/results/, and its command into that file. With VGG-19's weights,
-the first pair is painted at 384 px with both networks, for the README's comparison.
+the first pair is painted at 384 px with both networks, for the README's comparison; its run is also an animation there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,12 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from styletransfer import Config, iterate, load_image
+from styletransfer.images import save_animation
+from styletransfer.pixels import resize
+
 EXAMPLES = ROOT / "examples"
 VGG_LAYERS = ["--style-layers", "relu1_1,relu2_1,relu3_1", "--content-layers", "relu3_4"]
 
@@ -28,6 +34,18 @@ def paint(words: list[str], output: Path, again: bool) -> None:
     """Run a command line from the repository's root, unless its picture is there."""
     if again or not output.exists():
         subprocess.run([sys.executable, "-m", "styletransfer", *words, "--quiet"], cwd=ROOT, check=True)
+
+
+def animate(content: Path, style: Path, output: Path, again: bool) -> None:
+    """A short animation of a run, coarse to fine, for the README."""
+    if output.exists() and not again:
+        return
+    config, frames = Config(size=320), []
+    for number, step in enumerate(iterate(load_image(content), [load_image(style)], config)):
+        if number < 12 or number % 6 == 0:
+            frames.append(step.image)
+    frames.append(step.image)
+    save_animation([resize(frame, (step.size[0], step.size[1])) for frame in frames], output, quality=70)
 
 
 def main() -> None:
@@ -57,8 +75,9 @@ def main() -> None:
         for kind, entries in listed.items()
     ]
     (EXAMPLES / "examples.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
+    first = listed["pairs"][0]
+    animate(EXAMPLES / first["content"], EXAMPLES / first["style"], results / "painting.webp", options.again)
     if options.vgg:
-        first = listed["pairs"][0]
         vgg = ["--network", "vgg19-caffe", "--weights", options.vgg, *VGG_LAYERS]
         for name, network in (("builtin", ["--network", "builtin"]), ("vgg", vgg)):
             output = f"results/compare-{name}.jpg"
