@@ -192,6 +192,8 @@ def _decode(source: Source, max_bytes: int, max_pixels: int) -> tuple[Tensor, Te
             raise StyleTransferError(f"{name} has {width} x {height} pixels: at most {max_pixels:,} are allowed")
         if _is_laborious(image, data):
             raise StyleTransferError(f"{name} would take too long to decode: save it anew as a plain PNG or JPEG")
+        if image.format == "TIFF" and _covered(image) < width * height:  # Pillow leaves the rest black
+            raise StyleTransferError(f"{name} lacks a part of its pixels: a complete picture is needed")
         if image.format == "PNG" and image.mode == "L" and "transparency" in image.info:
             # Pillow scales 2- and 4-bit greys to 8 bits, but not the one that means transparent (byte 24: the bits).
             image.info["transparency"] *= 255 // (2 ** data[24] - 1)
@@ -208,8 +210,13 @@ def _is_laborious(image: Image.Image, data: bytes) -> bool:
     area = image.width * image.height
     if image.format in ("JPEG", "MPO"):
         return data.count(b"\xff\xda") * area > 2e10  # start of scan; about 1 ns a pixel
+    return len(getattr(image, "tile", ())) > 2**18 or _covered(image) > 8 * area
+
+
+def _covered(image: Image.Image) -> int:
+    """How many pixels the file says that it holds, those of overlapping parts more than once."""
     boxes = [tile[1] or (0, 0, 0, 0) for tile in getattr(image, "tile", ())]
-    return len(boxes) > 2**18 or sum((right - left) * (low - top) for left, top, right, low in boxes) > 8 * area
+    return sum((right - left) * (low - top) for left, top, right, low in boxes)
 
 
 @contextmanager

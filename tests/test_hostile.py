@@ -100,6 +100,15 @@ def test_a_bomb_within_the_limit_of_bytes_is_refused_by_its_pixels() -> None:
     assert refused(bomb) == "the picture has 8000 x 8001 pixels: at most 64,000,000 are allowed"
 
 
+def test_a_tiff_whose_strips_end_above_its_last_row_is_refused() -> None:
+    whole = bytearray(encoded(Image.new("L", (8, 8), 255), "TIFF"))
+    found = re.search(b"\x01\x01.\x00\x01\x00\x00\x00", whole, re.DOTALL)  # the height
+    assert found and bool((load_image(bytes(whole)) == 1).all())
+    for height in (9, 5000):
+        whole[found.end() : found.end() + 4] = struct.pack("<I", height)
+        assert refused(bytes(whole)) == "the picture lacks a part of its pixels: a complete picture is needed"
+
+
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF"])
 @pytest.mark.parametrize("size", [(1, 1), (1, 999), (999, 1)])
 def test_flat_and_thin_pictures_of_every_format(format: str, size: tuple[int, int]) -> None:

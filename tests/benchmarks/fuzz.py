@@ -6,7 +6,7 @@
 Files of every format that is read, and of every kind within it, are made here; each number from 0 on damages one of
 them by its own generator. They are read in worker processes, so that a crash or a hang is told rather than suffered.
 Exits with 1 where a mark is missed. Seconds are the worker's own (CPU), since the machine may be busy with others;
-that nothing waits for ever is seen by the parent, which gives a file 30 seconds of the clock.
+that nothing waits for ever is seen by the parent, which gives a file two minutes of the clock.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
 MOST_SECONDS, MOST_MEMORY = 2.0, 2**30
-PATIENCE, BATCH = 30.0, 100
+MAX_PIXELS = 32_000_000  # the app's limit
+PATIENCE, BATCH = 120.0, 100
 EXTREMES = (0, 1, 2, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0x8000, 0xFFFF, 30_000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 
 # --- whole files to begin with
@@ -357,10 +358,10 @@ def read(number: int, name: str, done: str, data: bytes) -> dict[str, Any]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                found = load(data)
+                found = load(data, **({} if load is images.read_settings else {"max_pixels": MAX_PIXELS}))
             if load is images.load_image:
                 row["picture"] = True
-                assert found.shape[:2] == (1, 3) and found.shape[2] * found.shape[3] <= images.MAX_PIXELS
+                assert found.shape[:2] == (1, 3) and found.shape[2] * found.shape[3] <= MAX_PIXELS
                 assert bool(((found >= 0) & (found <= 1)).all()), "values outside [0, 1]"
         except StyleTransferError as error:
             sentence = str(error)
