@@ -10,6 +10,7 @@ from typing import Any
 import gradio as gr
 from gradio.components.base import server
 from gradio.components.image_editor import AcceptBlobs
+from gradio.data_classes import FileData
 
 MAX_BLOB, MAX_BLOBS = 8 * 2**20, 64  # of painted regions that are on their way
 
@@ -18,6 +19,7 @@ class Picture(gr.Image):
     """An image that hands its file on unread: Gradio would open it, and answer a broken one without a word."""
 
     is_template = True
+    data_model = FileData  # which, unlike an image's, takes no path without the mark that has Gradio check it
 
     def preprocess(self, payload: Any) -> Any:
         return payload and payload.path
