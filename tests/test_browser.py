@@ -13,13 +13,15 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from PIL import Image
 
-from styletransfer import RECIPES
+from styletransfer import RECIPES, load_image, resize
 from styletransfer.images import read_settings
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -59,17 +61,24 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="module")
-def context() -> Iterator[Any]:
+def browser() -> Iterator[Any]:
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser.new_context()
+        yield browser
         browser.close()
 
 
 @pytest.fixture
-def page(context: Any, address: str) -> Iterator[Any]:
-    """The page, ready; what went wrong in it is found at the end."""
+def page(browser: Any, address: str) -> Iterator[Any]:
+    with visit(browser, address) as page:
+        yield page
+
+
+@contextmanager
+def visit(browser: Any, address: str, query: str = "") -> Iterator[Any]:
+    """The page of a visitor of its own, ready; what went wrong in it is found at the end."""
     wrong: list[str] = []
+    context = browser.new_context()
     page = context.new_page()
     page.set_default_timeout(LONG)
     page.on("console", lambda message: message.type == "error" and wrong.append(message.text))
@@ -77,13 +86,15 @@ def page(context: Any, address: str) -> Iterator[Any]:
     page.on("response", lambda answer: answer.status >= 400 and wrong.append(f"{answer.status} {answer.url}"))
     local = (address, "data:", "blob:")
     page.on("request", lambda asked: asked.url.startswith(local) or wrong.append(asked.url))
-    page.goto(address)
+    page.goto(f"{address}/{query}")
     wait_for_status(page, "Choose a picture")
+    page.wait_for_function("document.querySelector('#network-line')?.innerText.includes('network')")
     yield page
-    page.close()
+    context.close()
     assert wrong == []
 
 
+SMALL = "?size=128&quality=draft"  # the quickest run that the page offers
 WATCH = """() => {
   window.seen = new Set()
   const look = () => window.seen.add(document.querySelectorAll('#result img')[1]?.src)
@@ -92,24 +103,62 @@ WATCH = """() => {
 }"""
 
 
-def wait_for_status(page: Any, words: str) -> None:
-    page.wait_for_function("words => document.querySelector('#status p')?.innerText.includes(words)", arg=words)
+@pytest.fixture
+def small(browser: Any, address: str) -> Iterator[Any]:
+    """The page, set to the quickest run."""
+    with visit(browser, address, SMALL) as page:
+        has_value(page, "size", "128")
+        yield page
+
+
+def wait_for_status(page: Any, words: str, element: str = "status") -> None:
+    page.wait_for_function(
+        "([id, words]) => document.querySelector(`#${id} p`)?.innerText.includes(words)", arg=[element, words]
+    )
+
+
+def has_value(page: Any, control: str, value: str) -> None:
+    sync_api.expect(page.locator(f"#{control} input[type=number]")).to_have_value(value, timeout=LONG)
 
 
 def make_small(page: Any) -> None:
-    """The quickest run that the page offers."""
     page.locator("#size input[type=number]").fill("128")
     page.keyboard.press("Tab")
     page.locator("#quality label").filter(has_text="Draft").click()
 
 
-def settings_of_download(page: Any, folder: Path) -> dict[str, Any]:
-    page.wait_for_selector("#download:not([disabled])")
+def work(page: Any, button: str = "run") -> None:
+    """Click, and wait until there is a new result."""
+    page.click(f"#{button}")
+    page.wait_for_selector("#stop", state="visible")
+    wait_for_status(page, "· step")
+    wait_for_status(page, "Done in")
+    page.wait_for_selector("#run", state="visible")
+    page.wait_for_selector("#keep-png:not([disabled])")
+
+
+def downloaded(page: Any, folder: Path, kind: str = "png") -> Path:
+    page.wait_for_selector(f"#keep-{kind}:not([disabled])")
     with page.expect_download() as download:
-        page.click("#download")
-    assert download.value.suggested_filename.endswith(".png")
-    download.value.save_as(folder / "download.png")
-    return read_settings(folder / "download.png")
+        page.click(f"#keep-{kind}")
+    assert download.value.suggested_filename.endswith(kind)
+    download.value.save_as(folder / f"download.{kind}")
+    return folder / f"download.{kind}"
+
+
+def settings_of_download(page: Any, folder: Path) -> dict[str, Any]:
+    return read_settings(downloaded(page, folder))
+
+
+def shown_picture(page: Any) -> str:
+    return str(page.locator("#result img").nth(1).get_attribute("src"))
+
+
+def wait_for_another_picture(page: Any, old: str) -> None:
+    page.wait_for_function("old => document.querySelectorAll('#result img')[1].src != old", arg=old)
+
+
+# --- a visit from the first look to the download
 
 
 def test_the_first_visit_shows_pictures(page: Any) -> None:
@@ -118,60 +167,88 @@ def test_the_first_visit_shows_pictures(page: Any) -> None:
     for name in ("#content img", "#style img", "#result img >> nth=0", "#result img >> nth=1"):
         assert page.locator(name).evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     assert page.locator("#run").is_visible() and not page.locator("#stop").is_visible()
-    assert page.locator("#download").is_disabled()
+    for button in ("more", "finer", "keep-png", "keep-jpg", "keep-webp"):
+        assert page.locator(f"#{button}").is_visible() and page.locator(f"#{button}").is_disabled()
+    assert page.locator("#network-line").inner_text().startswith("Painted by the built-in network (")
+    assert page.get_by_role("tab").all_inner_texts() == ["Paint", "Variations", "How it works", "About"]
 
 
-def test_an_example_is_painted_recoloured_and_downloaded(page: Any, tmp_path: Path) -> None:
+def test_an_example_is_painted_recoloured_blended_and_downloaded(page: Any, tmp_path: Path) -> None:
     before = page.locator("#content img").get_attribute("src")
     page.locator("#pairs button").last.click()
     page.wait_for_function("old => document.querySelector('#content img').src != old", arg=before)
     make_small(page)
     page.evaluate(WATCH)
-    page.click("#run")
-    page.wait_for_selector("#stop", state="visible")
-    wait_for_status(page, "Done in")
-    page.wait_for_selector("#run", state="visible")
+    work(page)
     previews = [url for url in page.evaluate("[...window.seen]") if url and url.endswith("preview.jpg")]
     assert len(previews) >= 2
     assert page.locator("#curve polyline").count() == 4  # the total and its three terms
 
-    settings = settings_of_download(page, tmp_path)
+    plain = downloaded(page, tmp_path)
+    settings, painted = read_settings(plain), load_image(plain)
     config = settings["config"]
     assert settings["outcome"] == "done" and config["size"] == max(settings["sizes"]["result"]) == 128
     assert config["iterations"] == list(RECIPES["draft"].iterations) and config["color"] == "style"
+    assert load_image(downloaded(page, tmp_path, "jpg")).shape == painted.shape
+    with Image.open(downloaded(page, tmp_path, "webp")) as film:
+        assert film.n_frames >= len(previews)
 
-    shown = page.locator("#result img").nth(1).get_attribute("src")
+    shown = shown_picture(page)
     page.locator("#color label").filter(has_text="Of the picture").click()
-    page.wait_for_function("old => document.querySelectorAll('#result img')[1].src != old", arg=shown)
+    wait_for_another_picture(page, shown)
     assert settings_of_download(page, tmp_path)["config"]["color"] == "content"
+    shown = shown_picture(page)
+    page.locator("#color label").filter(has_text="Of the style").click()
+    wait_for_another_picture(page, shown)
+    shown = shown_picture(page)
+    page.locator("#blend input[type=number]").fill("100")
+    page.keyboard.press("Tab")
+    wait_for_another_picture(page, shown)
+    photograph = resize(load_image(ROOT / "examples" / EXAMPLES["results"][-1]["content"]), painted.shape[-2:])
+    file = downloaded(page, tmp_path)
+    assert read_settings(file)["blend"] == 100
+    assert float((load_image(file) - photograph).abs().max()) < 1 / 255 < float((painted - photograph).abs().max())
 
 
-def test_an_upload_is_painted_at_its_own_aspect(page: Any, tmp_path: Path) -> None:
+def test_an_upload_is_painted_at_its_own_aspect(small: Any, tmp_path: Path) -> None:
     Image.linear_gradient("L").resize((300, 150)).save(tmp_path / "mine.png")
-    page.locator("#content button[aria-label='Remove Image']").click()
-    page.locator("#content input[type=file]").set_input_files(tmp_path / "mine.png")
-    page.wait_for_function("document.querySelector('#content img')?.src.includes('mine.png')")
+    small.locator("#content button[aria-label='Remove Image']").click()
+    small.locator("#content input[type=file]").set_input_files(tmp_path / "mine.png")
+    small.wait_for_function("document.querySelector('#content img')?.src.includes('mine.png')")
+    work(small)
+    wait_for_status(small, "128 × 64")
+
+
+def test_stop_keeps_the_picture_and_continue_goes_on_to_the_end(page: Any, tmp_path: Path) -> None:
     make_small(page)
-    page.click("#run")
-    wait_for_status(page, "128 × 64")
-
-
-def test_stop_keeps_the_picture_and_the_next_run_starts_anew(page: Any, tmp_path: Path) -> None:
-    page.locator("#quality label").filter(has_text="Best").click()
+    page.locator("#quality label").filter(has_text="Balanced").click()
     page.click("#run")
     wait_for_status(page, "· step")
     page.click("#stop")
     wait_for_status(page, "Stopped: this is the picture so far.")
     page.wait_for_selector("#run", state="visible")
     settings = settings_of_download(page, tmp_path)
-    assert settings["outcome"] == "stopped" and settings["config"]["scales"] == list(RECIPES["best"].scales)
-    make_small(page)
-    page.click("#run")
-    wait_for_status(page, "Done in")
+    assert settings["outcome"] == "stopped" and settings["config"]["octaves"] == RECIPES["balanced"].octaves
+    work(page, "more")
+    settings = settings_of_download(page, tmp_path)
+    assert settings["outcome"] == "done" and settings["config"]["iterations"] == list(RECIPES["balanced"].iterations)
+
+
+def test_finer_is_larger_and_the_history_brings_the_first_back(small: Any, tmp_path: Path) -> None:
+    work(small)
+    work(small, "finer")
+    assert settings_of_download(small, tmp_path)["config"]["size"] == 192
+    assert small.locator("#visit button img").count() == 2
+    shown = shown_picture(small)
+    small.locator("#size input[type=number]").fill("256")
+    small.locator("#visit button").last.click()
+    wait_for_another_picture(small, shown)
+    has_value(small, "size", "128")
+    assert settings_of_download(small, tmp_path)["config"]["size"] == 128
 
 
 def test_an_error_is_a_sentence_and_loses_nothing(page: Any, tmp_path: Path) -> None:
-    shown = page.locator("#result img").nth(1).get_attribute("src")
+    shown = shown_picture(page)
     (tmp_path / "letter.png").write_text("no picture")
     page.locator("#style button[aria-label='Remove Image']").click()
     page.locator("#style input[type=file]").set_input_files(tmp_path / "letter.png")
@@ -179,7 +256,103 @@ def test_an_error_is_a_sentence_and_loses_nothing(page: Any, tmp_path: Path) -> 
     page.click("#run")
     page.locator(".toast-body").filter(has_text="'letter.png' is no picture").wait_for()
     page.wait_for_selector("#run", state="visible")
-    assert page.locator("#result img").nth(1).get_attribute("src") == shown
+    assert shown_picture(page) == shown
+
+
+# --- more than one style, and where each goes
+
+
+def test_styles_are_mixed(small: Any, tmp_path: Path) -> None:
+    small.locator("#mix > button").click()
+    small.locator("#more-styles button").nth(2).click()
+    small.wait_for_function("document.querySelector('#style2 img')?.src.includes('glass')")
+    small.locator("#share2 input[type=number]").fill("20")
+    small.keyboard.press("Tab")
+    work(small)
+    settings = settings_of_download(small, tmp_path)
+    assert settings["config"]["style_weights"] == [50, 20] and len(settings["sizes"]["styles"]) == 2
+    small.locator("#settings > button").click()
+    small.locator("#command").get_by_text("--style-weights").wait_for()
+
+
+def test_a_region_is_painted_and_the_rest_stays_the_photograph(small: Any, tmp_path: Path) -> None:
+    small.locator("#regions > button").click()
+    canvas = small.locator("#canvas canvas").first
+    small.wait_for_function("document.querySelector('#canvas')?.innerText.match(/[0-9]%/)")  # the photograph is there
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    small.mouse.move(x - 50, y)
+    small.mouse.down()
+    for step in range(11):
+        small.mouse.move(x - 50 + 10 * step, y + 10 * (step % 2))
+    small.mouse.up()
+    work(small)
+    file = downloaded(small, tmp_path)
+    painted = load_image(file)
+    photograph = resize(load_image(ROOT / "examples" / EXAMPLES["results"][0]["content"]), painted.shape[-2:])
+    change = (painted - photograph).abs().mean(1)[0]
+    height, width = change.shape
+    middle = change[2 * height // 5 : 3 * height // 5, 2 * width // 5 : 3 * width // 5]
+    border = torch.cat([change[: height // 8].flatten(), change[:, : width // 8].flatten()])
+    assert float(border.mean()) < 0.3 * float(middle.mean())
+
+
+# --- variations, and settings from outside
+
+
+def test_a_draft_is_picked_and_painted_in_full(small: Any, tmp_path: Path) -> None:
+    small.get_by_role("tab", name="Variations").click()
+    small.click("#vary")
+    small.wait_for_function("document.querySelectorAll('#grid button img').length >= 2")
+    small.click("#vary-stop")
+    small.wait_for_selector("#vary:not([disabled])")
+    small.locator("#grid button").filter(has=small.locator("img")).nth(1).click()
+    wait_for_status(small, "Done in")
+    has_value(small, "strength", "30")
+    config = settings_of_download(small, tmp_path)["config"]
+    assert (config["strength"], config["style_scale"], config["size"]) == (30, 1.0, 128)
+
+
+def test_settings_come_back_from_a_picture_made_here(browser: Any, small: Any, address: str, tmp_path: Path) -> None:
+    small.locator("#strength input[type=number]").fill("35")
+    small.keyboard.press("Tab")
+    work(small)
+    file = downloaded(small, tmp_path)
+    with visit(browser, address) as page:
+        page.locator("#settings > button").click()
+        page.locator("#restore input[type=file]").set_input_files(file)
+        wait_for_status(page, "The settings are back.")
+        has_value(page, "strength", "35")
+        has_value(page, "size", "128")
+        assert page.locator("#quality input:checked").get_attribute("value") == "draft"
+
+
+def test_an_address_presets_the_page(browser: Any, address: str) -> None:
+    with visit(browser, address, "?style=wave&content=harbour&strength=70&quality=best&size=9999") as page:
+        wait_for_status(page, "Not understood in the address: size.")
+        has_value(page, "strength", "70")
+        has_value(page, "size", "512")
+        assert page.locator("#quality input:checked").get_attribute("value") == "best"
+        for name, file in (("#content img", "harbour.jpg"), ("#style img", "wave.jpg")):
+            assert page.locator(name).get_attribute("src").endswith(file)
+        assert shown_picture(page).endswith("harbour-wave.jpg")
+
+
+def test_two_visitors_paint_at_once_and_see_their_own(browser: Any, address: str, tmp_path: Path) -> None:
+    with visit(browser, address, SMALL + "&style=wave") as one, visit(browser, address, SMALL + "&style=ink") as two:
+        for page in (one, two):
+            has_value(page, "size", "128")
+            page.click("#run")
+        for page in (one, two):
+            wait_for_status(page, "Done in")
+            page.wait_for_selector("#keep-png:not([disabled])")
+            assert page.locator("#visit button img").count() == 1
+        pictures = [load_image(downloaded(page, tmp_path)) for page in (one, two)]
+        assert pictures[0].shape == pictures[1].shape and float((pictures[0] - pictures[1]).abs().mean()) > 0.02
+
+
+# --- controls and looks
 
 
 def test_controls_follow_quality_and_recipe(page: Any) -> None:
@@ -202,6 +375,11 @@ def test_a_phone_has_one_column_and_nothing_beside_it(page: Any) -> None:
     for element in ("#content", "#style", "#strength", "#result", "#iterations"):
         box = page.locator(element).bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["width"] > 290
+    for tab in ("About", "How it works", "Variations"):
+        page.get_by_role("tab", name=tab).click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.get_by_role("tab", name="Paint").click()
+    page.wait_for_selector("#run", state="visible")
     assert 0 < page.locator("#run").bounding_box()["y"] < 844  # within reach, wherever the page is scrolled to
 
 

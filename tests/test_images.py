@@ -24,7 +24,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from styletransfer import images
 from styletransfer.config import StyleTransferError
-from styletransfer.images import encode_image, load_alpha, load_image, read_settings, save_image
+from styletransfer.images import encode_image, load_alpha, load_image, read_settings, save_animation, save_image
 
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 
@@ -648,3 +648,34 @@ def test_settings_that_are_absent_or_hostile(source: bytes) -> None:
 def test_settings_that_could_not_be_read_back_are_not_written(bad: Any) -> None:
     with pytest.raises(StyleTransferError, match="settings"):
         encode_image(ALL_BYTES, "png", settings=bad)
+
+
+# --- animations
+
+
+def test_an_animation_has_all_pictures_for_their_time_and_repeats(tmp_path: Path) -> None:
+    shades = [torch.full((1, 3, 24, 40), shade) for shade in (0.0, 0.5, 1.0)]
+    save_animation(shades, tmp_path / "film.webp", seconds=0.2, hold=0.7)
+    with Image.open(tmp_path / "film.webp") as film:
+        assert (film.format, film.size, film.n_frames, film.info["loop"]) == ("WEBP", (40, 24), 3, 0)
+        for number, (shade, shown) in enumerate(zip((0, 127.5, 255), (200, 200, 700))):
+            film.seek(number)
+            assert np.abs(np.array(film.convert("RGB")) - shade).max() <= 3 and film.info["duration"] == shown
+
+
+@pytest.mark.parametrize(
+    ("pictures", "name", "words"),
+    [
+        ([], "film.webp", "at least one"),
+        ([torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 2, 3)], "film.webp", "of one size"),
+        ([torch.zeros(1, 3, 2, 2)], "film.gif", "must end in .webp"),
+        ([torch.zeros(1, 3, 2, 2)], "none/film.webp", "cannot save 'film.webp'"),
+        ([torch.full((1, 3, 2, 2), float("nan"))], "film.webp", "not numbers"),
+    ],
+)
+def test_an_animation_that_cannot_be_is_refused(
+    tmp_path: Path, pictures: list[torch.Tensor], name: str, words: str
+) -> None:
+    with pytest.raises(StyleTransferError, match=words):
+        save_animation(pictures, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []

@@ -201,7 +201,7 @@ def lay_result(parts: Parts, first: Mapping[str, str]) -> None:
 
 
 def lay_command(parts: Parts) -> None:
-    with gr.Accordion("Settings", open=False, elem_id="as-command"):
+    with gr.Accordion("Settings", open=False, elem_id="settings"):
         parts.command = gr.Code(
             "", language="shell", interactive=False, show_label=False, lines=2, wrap_lines=True, elem_id="command"
         )
