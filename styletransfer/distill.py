@@ -308,7 +308,7 @@ class Course:
         """One more picture of the student's own; a finished optimisation is followed by a new one."""
         found = next(self.running, None)
         if found is None:
-            self.running = own_optimisation(copy.deepcopy(self.student), self.images, self.random)
+            self.running = own_optimisation(copy.deepcopy(self.student).requires_grad_(False), self.images, self.random)
             found = next(self.running, None)
         if found is not None and min(min(size_of(image)) for image in found) >= self.fit.crop:
             self.pool.append(found)
