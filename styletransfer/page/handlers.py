@@ -273,7 +273,8 @@ def offers(kept: Kept | None) -> list[Any]:
 def command_of(kept: Kept) -> str:
     """The run that was asked for, for the command line."""
     config = Config.from_dict({**kept.asked, "weights": None, "device": "auto", "color": kept.color})
-    return studio.command(config, shown_name(kept.job.content), [shown_name(style) for style in kept.job.styles])
+    line = studio.command(config, shown_name(kept.job.content), [shown_name(style) for style in kept.job.styles])
+    return line if kept.job.regions is None else f"{line}\n# without the regions, which are painted on the page"
 
 
 def shown_name(path: str) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import gradio as gr
 from gradio.components.base import server
 from gradio.components.image_editor import AcceptBlobs
-from gradio.data_classes import FileData
 
 MAX_BLOB, MAX_BLOBS = 8 * 2**20, 64  # of painted regions that are on their way
 
@@ -19,7 +18,8 @@ class Picture(gr.Image):
     """An image that hands its file on unread: Gradio would open it, and answer a broken one without a word."""
 
     is_template = True
-    data_model = FileData  # which, unlike an image's, takes no path without the mark that has Gradio check it
+    # Unlike an image's own, this one takes no path without the mark that has Gradio check it.
+    data_model = gr.FileData  # type: ignore[assignment]
 
     def preprocess(self, payload: Any) -> Any:
         return payload and payload.path

@@ -120,7 +120,7 @@ def lay_mix(parts: Parts, styles: Sequence[Mapping[str, str]]) -> None:
         gr.HTML("<p>A click adds a style. How much of each:</p>", elem_classes="hint")
         with gr.Row():
             for number in range(1, MAX_STYLES + 1):
-                share = gr.Slider(0, 100, 50, step=1, label=f"Share of style {number}", min_width=140, buttons=[])
+                share = gr.Slider(0, 100, 50, step=1, label=f"Style {number}", min_width=140, buttons=[])
                 share.elem_id = f"share{number}"
                 parts.shares.append(share)
 
@@ -185,7 +185,7 @@ def lay_result(parts: Parts, first: Mapping[str, str]) -> None:
         parts.finer = gr.Button("Finer", elem_id="finer", **off)
         parts.keep = [
             gr.Button(label, elem_id=f"keep-{kind}", **off)
-            for label, kind in zip(("PNG", "JPEG", "Timelapse"), handlers.KINDS)
+            for label, kind in zip(("Save PNG", "Save JPEG", "Timelapse"), handlers.KINDS)
         ]
         parts.file = gr.File(visible="hidden", elem_id="file")
     with gr.Row():
@@ -203,12 +203,19 @@ def lay_result(parts: Parts, first: Mapping[str, str]) -> None:
 def lay_command(parts: Parts) -> None:
     with gr.Accordion("Settings", open=False, elem_id="settings"):
         parts.command = gr.Code(
-            "", language="shell", interactive=False, show_label=False, lines=2, wrap_lines=True, elem_id="command"
+            "",
+            language="shell",
+            interactive=False,
+            show_label=False,
+            lines=2,
+            max_lines=6,
+            wrap_lines=True,
+            elem_id="command",
         )
         parts.restore = gr.File(
             label="Drop a PNG that was made here: its settings come back",
             file_types=[".png"],
-            height=110,
+            height=150,
             elem_id="restore",
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -70,14 +71,18 @@ def vary(key: str | None, *values: Any) -> Iterator[tuple[Any, str]]:
         content = fitted(jobs[0].content, SIZE)
     drafts = [studio.Kept(job, job.settings, content, content, asked["color"], asked["blend"]) for job in jobs]
     done: list[tuple[str, str]] = []
+    began = time.monotonic()
     yield [], look.status("loading the network", 0)
-    with handlers.friendly(), closing(studio.sketch(jobs)) as frames:
-        for number, frame in frames:
-            drafts[number].take(frame)
-            progress = (number + frame.progress) / len(jobs)
-            line = look.status(f"draft {number + 1} of {len(jobs)} · {frame.text}", progress)
-            if len(done) == number:
-                done.append(("", "strength {:g} · brush {:g}".format(*GRID[number])))
-            done[number] = drafts[number].preview(), done[number][1]
-            yield list(done), line
+    try:
+        with handlers.friendly(), closing(studio.sketch(jobs)) as frames:
+            for number, frame in frames:
+                drafts[number].take(frame)
+                progress = (number + frame.progress) / len(jobs)
+                line = look.status(f"draft {number + 1} of {len(jobs)} · {frame.text}", progress)
+                caption = "strength {:g} · brush {:g}".format(*GRID[number])
+                done[number:] = [(drafts[number].preview(), caption)]
+                yield list(done), line
+    finally:
+        last = drafts[max(0, len(done) - 1)]
+        handlers.log_run(last.job, last, f"draft {len(done)} of {len(jobs)}", time.monotonic() - began)
     yield gr.skip(), look.status("Click the draft that you like: it is painted in full.")
