@@ -36,7 +36,7 @@ from tqdm import tqdm
 from .config import Config, StyleTransferError
 from .features import Design, Network, Width, load_network
 from .images import load_image
-from .losses import moments
+from .losses import moment_sums, moments
 from .pixels import Size, fit_size, resize, size_of
 from .transfer import iterate
 
@@ -75,6 +75,11 @@ class Fit:
     @property
     def layers(self) -> tuple[str, ...]:
         return *self.style_layers, *self.content_layers
+
+    @property
+    def learnt_layers(self) -> tuple[str, ...]:
+        """All but the first, which is at its optimum from the start: its head sees nothing else, and is linear."""
+        return tuple(layer for layer in self.layers if layer != "relu1_1")
 
 
 def new_student(teacher: Network, fit: Fit) -> Network:
@@ -153,37 +158,41 @@ def fit_loss(found: dict[str, Tensor], wanted: dict[str, Tensor], led: bool, fit
     """Relative error of activations plus that of each crop's Gram matrix, mean over layers; where the crops are a
     picture under way, its content and its style, the error of the differences, too.
     """
-    terms = []
+    terms: list[Tensor] = []
+    differences: list[Tensor] = []
     for layer, goal in wanted.items():
         got = found[layer]
         terms.append((got - goal).square().mean() / goal.square().mean())
         if layer in fit.style_layers:
-            error = relative_error(grams(got), grams(goal))
-            terms.append(GRAM_WEIGHT * error.clamp_max(1.0).mean())
+            pair = grams(got), grams(goal)
+            terms.append(GRAM_WEIGHT * relative_error(*pair).clamp_max(1.0).mean())
+            if led:
+                differences.append(gram_difference_error(*pair) / len(fit.style_layers))
+        elif led:
+            differences.append(CONTENT_SHARE * content_difference_error(got, goal) / len(fit.content_layers))
     loss = torch.stack(terms).sum() / len(wanted)
-    return loss + DIFFERENCE_WEIGHT * difference_error(found, wanted, fit) if led else loss
+    return loss + DIFFERENCE_WEIGHT * torch.stack(differences).sum() if led else loss
 
 
-def difference_error(found: dict[str, Tensor], wanted: dict[str, Tensor], fit: Fit) -> Tensor:
-    """Squared error of the differences that lead a run, over the target's energy as in the relative losses.
+def gram_difference_error(found: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error of how far a picture's Gram matrix is from its style's, over the energy of the style's.
 
-    Each map is (3, C, h, w): of the picture under way, its content and its style.
+    Each is (3, C, C): of the picture under way, its content and its style.
     """
-    style = []
-    for layer in fit.style_layers:
-        got, goal = grams(found[layer]), grams(wanted[layer])
-        style.append(relative_error(got[0] - got[2] + goal[2], goal[0], goal[2]).clamp_max(1.0))
-    content = []
-    for layer in fit.content_layers:
-        got, goal = found[layer], wanted[layer]
-        content.append(((got[0] - got[1]) - (goal[0] - goal[1])).square().sum() / goal[1].square().sum())
-    return torch.stack(style).mean() + CONTENT_SHARE * torch.stack(content).mean()
+    return relative_error(found[0] - found[2] + wanted[2], wanted[0], wanted[2]).clamp_max(1.0)
+
+
+def content_difference_error(found: Tensor, wanted: Tensor) -> Tensor:
+    """Squared error of how far a picture's activations are from its content's, over the energy of the content's.
+
+    Each is (3, C, h, w): of the picture under way, its content and its style.
+    """
+    return ((found[0] - found[1]) - (wanted[0] - wanted[1])).square().sum() / wanted[1].square().sum()
 
 
 def grams(maps: Tensor) -> Tensor:
     """F F^T / M of each map of a batch (N, C, h, w)."""
-    rows = maps.flatten(2)
-    return rows @ rows.transpose(1, 2) / rows.shape[2]
+    return torch.stack([moment_sums(each)[1] for each in maps.split(1)]) / maps[0, 0].numel()
 
 
 def relative_error(found: Tensor, wanted: Tensor, target: Tensor | None = None) -> Tensor:
@@ -287,7 +296,7 @@ class Course:
         led = bool(self.pool) and self.random.random() < OWN_SHARE
         crops = torch.cat(self._led_crops() if led else [self._crop() for _ in range(self.fit.batch)])
         with torch.no_grad():
-            found = self.teacher(crops, self.scale)
+            found = self.teacher(crops, self.fit.learnt_layers)
         batch = Batch(crops, {layer: (found[layer] / self.scale[layer]).half() for layer in found}, led)
         self.kept.append(batch)
         return batch
@@ -358,10 +367,10 @@ def distill(
     student = new_student(teacher, fit)
     course = Course(teacher, student, images, fit)
     start_from_teacher(student, teacher, images[:24], course.scale)
-    # The first layer is at its optimum from the start: its head sees nothing else, and is linear.
-    first_layer = [student.features[0], *(student.heads[layer] for layer in fit.layers if layer == "relu1_1")]
-    fixed = {id(each) for module in first_layer for each in module.parameters()}
-    learnt = [each for each in student.parameters() if id(each) not in fixed]
+    student.features[0].requires_grad_(False)
+    for layer in set(fit.layers) - set(fit.learnt_layers):
+        student.heads[layer].requires_grad_(False)
+    learnt = [each for each in student.parameters() if each.requires_grad]
     optimizer = torch.optim.Adam(learnt, lr=RATE, betas=(0.9, 0.99))
     checkpoint, first = output.with_name(output.name + ".fit"), 0
     if checkpoint.exists():

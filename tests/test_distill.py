@@ -105,13 +105,17 @@ def test_a_student_can_go_as_deep_as_its_teacher(network: Network, images: list[
 
 def test_errors_that_both_sides_share_do_no_harm() -> None:
     """Differences are all that counts: a head that is off by a constant has them right, one that doubles has not."""
-    wanted = {layer: noise(3, 4, 5, 6, seed=seed) for seed, layer in enumerate(SHORT.layers)}
-    shifted = {layer: maps + (layer in CONTENT_LAYERS) for layer, maps in wanted.items()}
-    assert float(distill.difference_error(shifted, wanted, SHORT)) == pytest.approx(0, abs=1e-12)
-    doubled = {layer: maps * (2 if layer in CONTENT_LAYERS else 1) for layer, maps in wanted.items()}
-    target, gap = wanted["relu3_4"][1], wanted["relu3_4"][0] - wanted["relu3_4"][1]
-    expected = distill.CONTENT_SHARE * float(gap.square().sum() / target.square().sum())
-    assert float(distill.difference_error(doubled, wanted, SHORT)) == pytest.approx(expected)
+    wanted = noise(3, 4, 5, 6)
+    assert float(distill.content_difference_error(wanted + 1, wanted)) == pytest.approx(0, abs=1e-12)
+    gap = float((wanted[0] - wanted[1]).square().sum() / wanted[1].square().sum())
+    assert float(distill.content_difference_error(2 * wanted, wanted)) == pytest.approx(gap)
+    grams = distill.grams(wanted)
+    rows = wanted[1].flatten(1)
+    assert torch.allclose(grams[1], rows @ rows.T / 30)
+    assert float(distill.gram_difference_error(grams + 1, grams)) == pytest.approx(0, abs=1e-12)
+    off = grams + torch.tensor([0.1, 0.0, 0.0]).view(3, 1, 1)
+    expected = 16 * 0.1**2 / float(grams[2].square().sum())
+    assert float(distill.gram_difference_error(off, grams)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_widths_are_read_or_refused() -> None:
