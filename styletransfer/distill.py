@@ -45,7 +45,7 @@ DIFFERENCE_WEIGHT = 20.0  # of the error in what leads a run, in its own units
 CONTENT_SHARE = 0.05  # content over style in a run
 RATE = 6e-4
 KEPT_BATCHES, REUSES = 48, 4  # a batch costs its teacher more than its student: each is learnt from several times
-OWN_SHARE = 0.5  # batches from the student's own optimisations
+OWN_SHARE = 0.7  # batches from the student's own optimisations
 POOL = 96  # pictures kept of those
 OWN_EVERY = 4 * REUSES  # steps between two of them
 
@@ -64,7 +64,7 @@ class Fit:
     channels (M is a pooling), and the teacher's layers that it has heads for.
     """
 
-    steps: int = 6000
+    steps: int = 10000
     batch: int = 3
     crop: int = 160
     seed: int = 0
@@ -264,15 +264,15 @@ def own_optimisation(student: Network, images: Sequence[Tensor], generator: rand
     config = Config(
         size=generator.choice((192, 256, 256, 320)),
         scales=(1.0,),
-        iterations=(generator.choice((30, 60, 120)),),
-        init=generator.choice(("content", "content", "content", "noise")),
-        content_weight=generator.choice((0.0, 0.02, 0.05, 0.05, 0.2)),
-        octaves=generator.choice((1, 3)),
+        iterations=(generator.choice((60, 120, 150)),),
+        init=generator.choice(("content", "content", "content", "content", "noise")),
+        content_weight=generator.choice((0.0, 0.02, 0.05, 0.05, 0.05, 0.2)),
+        octaves=generator.choice((1, 1, 3)),
         seed=generator.getrandbits(32),
     )
     content, style = (varied(image, generator) for image in generator.sample(list(images), 2))
     for step in iterate(content, [style], config, network=student):
-        if step.iteration in (3, 8, 16, 30, 60, 90, 120):
+        if step.iteration in (8, 30, 60, 90, 120, 150):  # late ones, where what the student cannot see has piled up
             long_side = max(step.size)
             yield step.image, resize(content, step.size), resize(style, fit_size(size_of(style), long_side))
 
@@ -366,13 +366,14 @@ def distill(
     """
     student = new_student(teacher, fit)
     course = Course(teacher, student, images, fit)
-    start_from_teacher(student, teacher, images[:24], course.scale)
+    checkpoint, first = output.with_name(output.name + ".fit"), 0
+    if not checkpoint.exists():
+        start_from_teacher(student, teacher, images[:24], course.scale)
     student.features[0].requires_grad_(False)
     for layer in set(fit.layers) - set(fit.learnt_layers):
         student.heads[layer].requires_grad_(False)
     learnt = [each for each in student.parameters() if each.requires_grad]
     optimizer = torch.optim.Adam(learnt, lr=RATE, betas=(0.9, 0.99))
-    checkpoint, first = output.with_name(output.name + ".fit"), 0
     if checkpoint.exists():
         saved: dict[str, Any] = torch.load(checkpoint, weights_only=True)
         student.load_state_dict(saved["student"])
