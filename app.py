@@ -9,6 +9,7 @@ import argparse
 import logging
 import os
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it when it is imported
@@ -39,14 +40,23 @@ def main() -> None:
     parser.add_argument("--share", action="store_true", help="also open a public link, by way of Gradio's servers")
     parser.add_argument("--auth", metavar="NAME:PASSWORD", help="ask visitors for a name and a password")
     parser.add_argument("--weights", help="file of the weights for the VGG networks")
+    parser.add_argument("--mcp", action="store_true", help="also serve the endpoints as MCP tools (needs gradio[mcp])")
     options = parser.parse_args()
+    if options.mcp and find_spec("mcp") is None:
+        parser.error("--mcp needs an extra package: pip install 'gradio[mcp]'")
     if options.auth and ":" not in options.auth:
         parser.error("--auth needs a name and a password with a colon between them")
     logging.basicConfig(format="%(message)s")
     logging.getLogger("styletransfer").setLevel(logging.INFO)
     page.handlers.WEIGHTS = options.weights
     auth = tuple(options.auth.split(":", 1)) if options.auth else None
-    place = {"server_name": options.host, "server_port": options.port, "share": options.share, "auth": auth}
+    place = {
+        "server_name": options.host,
+        "server_port": options.port,
+        "share": options.share,
+        "auth": auth,
+        "mcp_server": options.mcp,
+    }
     server, _, _ = demo.launch(prevent_thread_lock=True, **place, **page.launch_options())
     page.add_health(demo, server)
     threading.Thread(target=warm_up, daemon=True).start()  # the page is there; now for what takes longer

@@ -64,7 +64,7 @@ class Fit:
     channels (M is a pooling), and the teacher's layers that it has heads for.
     """
 
-    steps: int = 10000
+    steps: int = 11500
     batch: int = 3
     crop: int = 160
     seed: int = 0

@@ -546,3 +546,13 @@ def test_operators_see_that_it_runs_and_what_is_waiting(served: str) -> None:
 
 def test_the_way_past_the_queue_is_closed(served: str) -> None:
     assert httpx.post(f"{served}gradio_api/run/stylize", json={"data": []}).status_code == 404
+
+
+def test_mcp_is_served_only_where_it_is_installed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["app.py", "--mcp"])
+    monkeypatch.setattr(app, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit):
+        app.main()
+    assert "pip install 'gradio[mcp]'" in capsys.readouterr().err

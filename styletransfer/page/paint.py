@@ -242,8 +242,9 @@ def wire_pickers(parts: Parts, bundled: Bundled, pairs: Sequence[Mapping[str, st
     parts.more_paintings.select(add, parts.styles[1:], parts.styles[1:], **AT_ONCE)
     parts.pairs.select(choose_pair, None, [parts.content, parts.styles[0], parts.result], **AT_ONCE)
     opened = parts.regions.expand(lambda: True, None, parts.regions_open, **AT_ONCE)
-    opened.then(background, parts.content, parts.canvas, **AT_ONCE)
-    parts.content.change(canvas, [parts.content, parts.regions_open], parts.canvas, **AT_ONCE)
+    one: Any = {"concurrency_id": "sheet", "concurrency_limit": 1, **PRIVATE}  # each decodes a whole picture
+    opened.then(background, parts.content, parts.canvas, **one)
+    parts.content.change(canvas, [parts.content, parts.regions_open], parts.canvas, **one)
 
 
 def background(content: str | None) -> Any:
