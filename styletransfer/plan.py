@@ -7,6 +7,7 @@ optimiser holds. Time is measured on this machine, by a few steps at a small siz
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -132,13 +133,15 @@ def _free_of_system() -> int | None:
 
 
 def _free_of_cgroup() -> int | None:
-    for limit, used in (
-        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
-        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    """What the container's limit leaves; the files that it only remembers can be forgotten."""
+    for folder, limit, used in (
+        ("/sys/fs/cgroup", "memory.max", "memory.current"),
+        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
     ):
-        numbers = [_text(path).strip() for path in (limit, used)]
+        numbers = [_text(f"{folder}/{name}").strip() for name in (limit, used)]
         if all(number.isdigit() for number in numbers):
-            return int(numbers[0]) - int(numbers[1])
+            remembered = re.search(r"^(?:total_)?inactive_file (\d+)$", _text(f"{folder}/memory.stat"), re.M)
+            return int(numbers[0]) - int(numbers[1]) + (int(remembered[1]) if remembered else 0)
     return None
 
 

@@ -74,7 +74,8 @@ def test_the_estimate_is_linear_in_steps_and_pixels(network: Network, monkeypatc
 def test_the_control_groups_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = {
         "/sys/fs/cgroup/memory.max": "1000000000\n",
-        "/sys/fs/cgroup/memory.current": "400000000\n",
+        "/sys/fs/cgroup/memory.current": "500000000\n",
+        "/sys/fs/cgroup/memory.stat": "anon 9\ninactive_file 100000000\nactive_file 7\n",
         "/proc/meminfo": "MemAvailable: 8000000 kB\n",
         "/proc/self/status": "VmRSS:\t100000 kB\nVmSize:\t200000 kB\n",
     }
