@@ -43,7 +43,7 @@ from .transfer import iterate
 GRAM_WEIGHT = 0.5  # of the Gram matrices' relative error beside that of the activations
 DIFFERENCE_WEIGHT = 20.0  # of the error in what leads a run, in its own units
 CONTENT_SHARE = 0.05  # content over style in a run
-RATE = 6e-4
+RATE = 5e-4
 KEPT_BATCHES, REUSES = 48, 4  # a batch costs its teacher more than its student: each is learnt from several times
 OWN_SHARE = 0.7  # batches from the student's own optimisations
 POOL = 96  # pictures kept of those
@@ -64,11 +64,11 @@ class Fit:
     channels (M is a pooling), and the teacher's layers that it has heads for.
     """
 
-    steps: int = 11500
+    steps: int = 9500
     batch: int = 3
     crop: int = 160
     seed: int = 0
-    widths: tuple[Width, ...] = (32, 24, "M", 64, 64, "M", 96, 96, 96, 96)
+    widths: tuple[Width, ...] = (32, 32, "M", 64, 64, "M", 96, 96, 96, 96)
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1")
     content_layers: tuple[str, ...] = ("relu3_4",)
 
