@@ -309,7 +309,8 @@ def test_a_visitor_sees_it_happen(page: Any) -> None:
     page.click("#how-run")
     page.wait_for_function("document.querySelector('#how-status').innerText.includes('Done in')")
     assert page.locator("#how-content img").count() == 3 and page.locator("#how-style img").count() == 3
-    assert page.locator("#how-run").is_visible() and not page.locator("#how-stop").is_visible()
+    page.wait_for_selector("#how-run", state="visible")  # it comes back an instant after the status
+    page.wait_for_selector("#how-stop", state="hidden")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("tab", name="About").click()
     page.get_by_text("Licences and credits").wait_for()
