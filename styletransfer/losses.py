@@ -105,20 +105,13 @@ def widen(values: Tensor) -> Tensor:
 # --- content
 
 
-def content_loss(features: Tensor, target: Tensor, norm: str) -> Tensor:
-    """Squared error of activations: `sum` (Gatys et al. 2015, eq. 1, without the 1/2), its `mean`, or `relative` to
-    |P|^2.
-    """
-    return squared_error(features, target) / content_scale(target, norm)
-
-
 def squared_error(features: Tensor, target: Tensor) -> Tensor:
-    """|F - P|^2: that of a map's parts add up to it."""
+    """|F - P|^2 (Gatys et al. 2015, eq. 1, without the 1/2): those of a map's parts add up to it."""
     return (widen(features) - target).square().sum()
 
 
 def content_scale(target: Tensor, norm: str) -> float | Tensor:
-    """What a norm divides the squared error by."""
+    """What a norm divides the squared error by: `sum` by nothing, `mean` by the values, `relative` by |P|^2."""
     if norm == "relative":
         return target.square().sum().clamp_min(FLOOR * target.numel())
     return target.numel() if norm == "mean" else 1.0

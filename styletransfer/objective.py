@@ -127,7 +127,7 @@ class Objective:
         for image in self._pyramid(style):
             tiles = self._tiles(size_of(image), layers)
             guides: dict[str, list[tuple[Tensor | None, float]]] = {
-                layer: [(None, self._positions(image, layer))] for layer in layers
+                layer: [(None, self._positions(size_of(image), layer))] for layer in layers
             }
             measure = partial(self._measure, contents={}, guides=guides)
             sums = iter(summed(image, tiles, measure))
@@ -255,11 +255,11 @@ class Objective:
 
     def _guide(self, region: Region, size: Size, layer: str) -> tuple[Tensor | None, float]:
         """A region's mask at the layer's positions, each the mean over its square, and its sum."""
-        stride = self.network.reach(layer)[0]
-        height, width = size[0] // stride, size[1] // stride
         if region.mask is None:
-            return None, float(height * width)
-        guide = F.adaptive_avg_pool2d(region.mask.to(self.network.mean), (height, width))
+            return None, self._positions(size, layer)
+        stride = self.network.reach(layer)[0]
+        shape = size[0] // stride, size[1] // stride
+        guide = F.adaptive_avg_pool2d(region.mask.to(self.network.mean), shape)
         return guide, float(guide.sum())
 
     def _tiles(self, size: Size, layers: Sequence[str]) -> list[Tile]:
@@ -267,9 +267,9 @@ class Objective:
         stride, halo = max(reach[0] for reach in reaches), max(reach[1] for reach in reaches)
         return tiles_of(size, self.tile, stride, halo)
 
-    def _positions(self, image: Tensor, layer: str) -> float:
+    def _positions(self, size: Size, layer: str) -> float:
         stride = self.network.reach(layer)[0]
-        return float((image.shape[-2] // stride) * (image.shape[-1] // stride))
+        return float((size[0] // stride) * (size[1] // stride))
 
     def _variation(self, image: Tensor) -> Tensor:
         if self.config.tv_norm == "relative":

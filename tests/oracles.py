@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from styletransfer.features import Design, Network
+from styletransfer.losses import content_scale, squared_error
 from styletransfer.weights import Weights
 
 FIVE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
@@ -110,6 +111,11 @@ def gram(features: Tensor) -> Tensor:
 
 def positions(features: Tensor) -> int:
     return features.shape[1] * features.shape[2]
+
+
+def content_loss(features: Tensor, target: Tensor, norm: str) -> Tensor:
+    """The package's content loss of one layer."""
+    return squared_error(features, target) / content_scale(target, norm)
 
 
 def mean_square(a: Tensor, b: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from oracles import (
     SMALL,
     SMALL_16,
     caffe_input,
+    content_loss,
     noise,
     random_network,
     random_tensors,
@@ -39,7 +40,7 @@ from styletransfer.features import (
     layer_names,
     load_network,
 )
-from styletransfer.losses import content_loss, moments, style_loss
+from styletransfer.losses import moments, style_loss
 from styletransfer.weights import Weights
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")

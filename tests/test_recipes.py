@@ -13,6 +13,7 @@ from oracles import (
     SMALL_16,
     Maps,
     caffe_input,
+    content_loss,
     noise,
     random_network,
     relative_error,
@@ -24,7 +25,7 @@ from torch.nn import functional as F
 
 from styletransfer.config import Config, StyleTransferError
 from styletransfer.features import DESIGNS, layer_names
-from styletransfer.losses import content_loss, moments, style_loss, total_variation
+from styletransfer.losses import moments, style_loss, total_variation
 from styletransfer.objective import Objective
 from styletransfer.recipes import RECIPES, recipe
 

@@ -3,9 +3,10 @@
     python tests/benchmarks/schedule.py --weights VGG19.safetensors --contents FOLDER --styles FOLDER [--pairs 6]
 
 The mark is style + 0.05 content (relative, one octave, VGG-19's blocks 1-3, float32) of what the plain loop has after
-300 steps of torch's L-BFGS from the content at 384 px. Each quality then runs its own scales and steps on the same
-losses, and is judged in the same way: its loss over the mark, and the plain loop's seconds over its own. The last
-column is Draft with the built-in network at 256 px: the share of the style loss it takes off, and its seconds.
+300 steps of torch's L-BFGS from the content at 384 px, before its values are clamped to those that a file holds. Each
+quality then runs its own scales and steps on the same losses, within those values, and is judged in the same way: its
+loss over the mark, and the plain loop's seconds over its own. The last column is Draft with the built-in network at
+256 px: the share of the style loss it takes off, and its seconds.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ def plain_vgg(config: Config) -> nn.Sequential:
 
 
 def plain_run(network: nn.Sequential, content: Tensor, style: Tensor) -> tuple[Tensor, float]:
-    """The picture after 300 steps of torch's L-BFGS with its line search, and the seconds."""
+    """The picture after 300 steps of torch's L-BFGS with its line search, and the seconds; its values leave [0, 1]."""
     began = time.perf_counter()
     plain = Plain(network, content, style, BASE.style_layers, "relu3_4")
     image = content.clone().requires_grad_(True)
@@ -70,7 +71,7 @@ def plain_run(network: nn.Sequential, content: Tensor, style: Tensor) -> tuple[T
         return loss
 
     optimizer.step(closure)
-    return image.detach().clamp(0, 1), time.perf_counter() - began
+    return image.detach(), time.perf_counter() - began
 
 
 def main() -> None:
@@ -79,13 +80,15 @@ def main() -> None:
     parser.add_argument("--contents", type=Path, required=True)
     parser.add_argument("--styles", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--qualities", default="draft,balanced,best")
     parser.add_argument("--try", dest="tries", action="append", default=[], help="scales:iterations, like .5,1:80,40")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     judge_config = replace(BASE, network="vgg19-caffe", weights=options.weights)
     judge, network = load_network(judge_config), load_network(replace(judge_config, precision="auto"))
     plain, own = plain_vgg(judge_config), load_network(replace(BASE, network="builtin", precision="auto"))
-    courses = {name: (RECIPES[name].scales, RECIPES[name].iterations) for name in ("draft", "balanced", "best")}
+    names = options.qualities.split(",")
+    courses = {name: (RECIPES[name].scales, RECIPES[name].iterations) for name in names}
     for text in options.tries:
         scales, iterations = text.split(":")
         courses[text] = tuple(map(float, scales.split(","))), tuple(map(int, iterations.split(",")))
@@ -98,7 +101,8 @@ def main() -> None:
         painting = resize(style, fit_size(size_of(style), SIZE))
         picture, seconds = plain_run(plain, photo, painting)
         mark = judged(judge, content, style, picture, judge_config)[1]
-        line = f"{content_path.stem} + {style_path.stem}: plain {mark:.4f} in {seconds:.0f} s"
+        shown = judged(judge, content, style, picture.clamp(0, 1), judge_config)[1]
+        line = f"{content_path.stem} + {style_path.stem}: plain {mark:.4f} ({shown:.4f} clamped) in {seconds:.0f} s"
         for name, (scales, iterations) in courses.items():
             config = replace(judge_config, size=SIZE, scales=scales, iterations=iterations, precision="auto")
             result = stylize(content, [style], config, network=network)
