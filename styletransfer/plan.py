@@ -29,6 +29,7 @@ OVERHEAD = 150 * 2**20  # bytes of the process that the first steps bring along:
 USABLE = 0.85  # share of the memory at hand that a plan may use
 LBFGS_PICTURES, ADAM_PICTURES = 11, 11  # that a step holds at its peak beside the optimiser's memory
 LBFGS_EVALUATIONS = 1.06  # that a step spends on average, its line search included
+LBFGS_START = 3  # that the first steps of a scale spend beyond that, until the step's length is found
 # What the allocators say, and oneDNN where it finds no room for its workspace.
 OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "could not create a primitive")
 CALIBRATION = 256  # long side of the steps that are timed
@@ -182,14 +183,14 @@ def estimate_seconds(network: Network, config: Config, scales: Sequence[tuple[Si
     size = fit_size(largest, min(CALIBRATION, max(largest)))
     evaluation = _seconds_of_evaluation(network, config, size) / (size[0] * size[1])
     value = _seconds_of_pass()
-    evaluations = LBFGS_EVALUATIONS if config.optimizer == "lbfgs" else 1.0
+    evaluations, start = (LBFGS_EVALUATIONS, LBFGS_START) if config.optimizer == "lbfgs" else (1.0, 0)
     seconds = 0.0
     for scale, steps in scales:
         pixels = scale[0] * scale[1]
         extra = TILED_COST * _overlap(network, config, scale, tile) if tile and tile < max(scale) else 1.0
         # Each pair takes part in two dot products and two sums, twice where pixels sit at their bounds.
         passes = 30 + (8 * min(config.history, steps / 2) if config.optimizer == "lbfgs" else 0)
-        seconds += (steps * evaluations + 1) * evaluation * pixels * extra + steps * passes * value * 3 * pixels
+        seconds += (steps * evaluations + start + 1) * evaluation * pixels * extra + steps * passes * value * 3 * pixels
     return seconds
 
 
