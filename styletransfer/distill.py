@@ -309,9 +309,10 @@ class Course:
     def _led_crops(self) -> list[Tensor]:
         """One place of a picture under way and of its content, and a place of its style."""
         picture, content, style = self.random.choice(self.pool)
-        here, there = place_in(size_of(picture), self.random, self.fit.crop), self.fit.crop
-        elsewhere = place_in(size_of(style), self.random, there)
-        return [cut(picture, here, there), cut(content, here, there), cut(style, elsewhere, there)]
+        side = self.fit.crop
+        here = place_in(size_of(picture), self.random, side)
+        elsewhere = place_in(size_of(style), self.random, side)
+        return [cut(picture, here, side), cut(content, here, side), cut(style, elsewhere, side)]
 
     def _go_on_optimising(self) -> None:
         """One more picture of the student's own; a finished optimisation is followed by a new one."""

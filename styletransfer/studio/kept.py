@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..images import encode_image, load_image, save_animation, save_image
-from ..pixels import fit_size, recolor, resize
+from ..pixels import fit_size, recolor, resize, size_of
 from ..transfer import Step
 from .request import Job
 from .running import Frame, load, state_bytes
@@ -38,7 +38,7 @@ class Film:
 
     def add(self, raw: Tensor) -> None:
         if self._count % self._every == 0:
-            small = resize(raw, fit_size((raw.shape[-2], raw.shape[-1]), min(max(raw.shape[-2:]), FILM_SIDE)))
+            small = resize(raw, fit_size(size_of(raw), min(max(size_of(raw)), FILM_SIDE)))
             self.frames.append(encode_image(small, "jpeg", quality=90))
             if len(self.frames) > FILM_FRAMES - 2:  # which leaves room for the photograph and the result
                 self.frames, self._every = self.frames[::2], 2 * self._every
@@ -135,10 +135,6 @@ def sheet(path: str) -> np.ndarray[Any, Any]:
     image = load(path)
     small = resize(image, fit_size(size_of(image), min(max(size_of(image)), SHEET_SIDE)))
     return (small[0].permute(1, 2, 0) * 255 + 0.5).byte().numpy()
-
-
-def size_of(image: Tensor) -> tuple[int, int]:
-    return image.shape[-2], image.shape[-1]
 
 
 def within(step: Step, most: int) -> Step | None:
