@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -38,6 +40,21 @@ def small_network(folder: Path) -> Iterator[None]:
         patch.setattr("styletransfer.weights.BUILTIN", file)
         patch.setattr("styletransfer.features.BUILTIN", file)
         patch.setattr("styletransfer.studio.running._networks", {})
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _collect_garbage() -> Iterator[None]:
+    """Gradio's loops and sockets, before they fall to the tests of another module."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _a_small_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with small_network(tmp_path_factory.mktemp("network")):
         yield
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gc
 import inspect
 import json
 import os
 import re
 import threading
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ import torch
 from gradio.utils import get_function_description
 from gradio_client import Client, handle_file
 from oracles import noise
-from small import small_network
+from small import _a_small_network, _collect_garbage  # noqa: F401
 
 from styletransfer import RECIPES, Config, load_image, recipe, save_image
 from styletransfer import stylize as core_stylize
@@ -36,21 +34,6 @@ UPLOADED = {"_type": "gradio.FileData"}
 
 # Gradio makes event loops and sockets that it leaves to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _collect_garbage() -> Iterator[None]:
-    """Gradio's loops and sockets, before they fall to the tests of another module."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _a_small_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with small_network(tmp_path_factory.mktemp("network")):
-        yield
 
 
 @pytest.fixture(scope="module")

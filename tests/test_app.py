@@ -22,7 +22,7 @@ import torch
 from gradio.context import LocalContext
 from gradio_client import Client
 from PIL import Image
-from small import EXIF_ARTIST, QUICK, small_network, two_pictures
+from small import EXIF_ARTIST, QUICK, _a_small_network, _collect_garbage, two_pictures  # noqa: F401
 
 from styletransfer import RECIPES, Config, StyleTransferError, load_image, recolor, resize, studio
 from styletransfer.images import read_settings, save_image
@@ -38,21 +38,6 @@ with warnings.catch_warnings():  # Gradio makes event loops that it leaves to th
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 FIELDS = studio.request.FIELDS
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _collect_garbage() -> Iterator[None]:
-    """Gradio's loops and sockets, before they fall to the tests of another module."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _a_small_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with small_network(tmp_path_factory.mktemp("network")):
-        yield
 
 
 @pytest.fixture(autouse=True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import base64
-import gc
 import re
 import shutil
-import warnings
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from io import BytesIO
@@ -18,7 +16,7 @@ import gradio as gr
 import pytest
 import torch
 from PIL import Image
-from small import finished, small_network, two_pictures
+from small import _a_small_network, _collect_garbage, finished, two_pictures  # noqa: F401
 
 from styletransfer import load_image, studio
 from styletransfer import stylize as core_stylize
@@ -34,21 +32,6 @@ LONG = 120_000  # ms; nothing waits this long but on a machine that is stuck
 
 # Gradio makes event loops and sockets that it leaves to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _collect_garbage() -> Iterator[None]:
-    """Gradio's loops and sockets, before they fall to the tests of another module."""
-    yield
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)
-        gc.collect()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _a_small_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with small_network(tmp_path_factory.mktemp("network")):
-        yield
 
 
 @pytest.fixture(autouse=True)
