@@ -19,12 +19,14 @@ import torch
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
+from . import winograd
 from .config import Config, StyleTransferError
 from .weights import BUILTIN, Weights, available, load_weights, on_disk
 
 logger = logging.getLogger(__name__)
 
 Width = int | str
+Tap = Callable[[str, Tensor], Tensor]
 Shapes = Mapping[str, tuple[int, ...]]
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -168,6 +170,9 @@ class Network(nn.Module):
         self.heads.to(device, dtype)
         exact = torch.promote_types(dtype, torch.float32)
         self.mean, self.std = self.mean.to(device, exact), self.std.to(device, exact)
+        for index, module in enumerate(self.features):
+            if isinstance(module, nn.Conv2d) and winograd.pays(module):
+                self.features[index] = winograd.WinogradConv2d(module)
         return self
 
     @property
@@ -186,8 +191,11 @@ class Network(nn.Module):
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         return {layer: self.headed(layer, maps) for layer, maps in self.bare(image, layers).items()}
 
-    def bare(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """The feature maps before the heads, where there are any: statistics pass through a head at no cost."""
+    def bare(self, image: Tensor, layers: Iterable[str], tap: Tap | None = None) -> dict[str, Tensor]:
+        """The feature maps before the heads, where there are any: statistics pass through a head at no cost.
+
+        `tap` is called with each layer and its maps as they come, and returns the maps that the next layer takes.
+        """
         wanted = {self.names[layer]: layer for layer in layers}
         x = (image - self.mean) / self.std
         if self.design.bgr:
@@ -197,7 +205,7 @@ class Network(nn.Module):
         for index, module in enumerate(self.features[: max(wanted) + 1]):
             x = module(x)
             if index in wanted:
-                found[wanted[index]] = x
+                x = found[wanted[index]] = tap(wanted[index], x) if tap else x
         return found
 
     def headed(self, layer: str, maps: Tensor) -> Tensor:

@@ -56,31 +56,52 @@ def moment_sums(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, 
 
     Guided Gram matrices of Gatys et al. 2017 (Controlling Perceptual Factors, section 4); the guide is their T^2.
     """
-    rows = widen(features).permute(0, 2, 3, 1).flatten(0, 2)  # (h w, C): a view where memory is channels-last
-    first, second = _MomentSums.apply(rows, None if guide is None else guide.reshape(-1, 1))
-    return first, second
+    return tapped_sums(features, guide)[1:]
 
 
-class _MomentSums(torch.autograd.Function):
-    """Weighted sums of f and f f^T over rows (M, C), with the gradient written out: one product instead of a dozen
-    copies of the maps.
+def tapped_sums(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """The features as they came, for the next layer to use, and their `moment_sums`.
+
+    Where the next layer takes the features from here, its gradient and that of the sums meet in one place, with no
+    copy of the maps. That layer must make a gradient of its own, as convolutions and poolings do: it is written into.
     """
+    found: tuple[Tensor, Tensor, Tensor] = _TappedSums.apply(features, guide)
+    return found
 
+
+class _TappedSums(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, guide: Tensor | None) -> tuple[Tensor, Tensor]:
-        ctx.save_for_backward(rows, guide)
-        weighted = rows if guide is None else rows * guide
+    def forward(ctx: Any, features: Tensor, guide: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.save_for_backward(features, guide)
+        ctx.set_materialize_grads(False)
+        rows = _rows(widen(features))
+        weighted = rows if guide is None else rows * guide.reshape(-1, 1)
         whole = len(rows) // BLOCK * BLOCK
         blocks = weighted[:whole].unflatten(0, (-1, BLOCK)), rows[:whole].unflatten(0, (-1, BLOCK))
         second = torch.bmm(blocks[0].mT, blocks[1]).sum(0) + weighted[whole:].T @ rows[whole:]
-        return weighted.sum(0), second
+        return features, weighted.sum(0), second
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
-        rows, guide = ctx.saved_tensors
-        first, second = gradients
-        gradient = torch.addmm(first, rows, second + second.T)
-        return gradient if guide is None else gradient * guide, None
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None]:
+        features, guide = ctx.saved_tensors
+        onward, first, second = gradients
+        if first is None and second is None:
+            return onward, None
+        rows = _rows(widen(features))
+        weighted = rows if guide is None else rows * guide.reshape(-1, 1)
+        if onward is None:
+            onward = torch.zeros_like(features)
+        gradient = _rows(widen(onward))  # a view of it, but for half precision
+        if second is not None:
+            gradient.addmm_(weighted, second + second.T)
+        if first is not None:
+            gradient += first if guide is None else first * guide.reshape(-1, 1)
+        return gradient.view(*features.shape[-2:], -1).permute(2, 0, 1)[None].to(features.dtype), None
+
+
+def _rows(features: Tensor) -> Tensor:
+    """Features (1, C, h, w) by position, (h w, C): a view where memory is channels-last."""
+    return features.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def mix(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
@@ -100,6 +121,11 @@ def mix(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
 def widen(values: Tensor) -> Tensor:
     """At least float32."""
     return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
+def widest(device: torch.device) -> torch.dtype:
+    """The number format for sums that many small terms go into: float64, which Apple's MPS does not have."""
+    return torch.float32 if device.type == "mps" else torch.float64
 
 
 # --- content

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .config import Config
 from .features import Network, wanted_layers
-from .losses import Moments, content_scale, mix, moment_sums, squared_error, style_loss, total_variation, widen
+from .losses import Moments, content_scale, mix, squared_error, style_loss, tapped_sums, total_variation, widen, widest
 from .pixels import Size, halve, size_of
 from .tiles import Tile, summed, tiles_of
 
@@ -163,7 +163,7 @@ class Objective:
         with torch.inference_mode(False), torch.enable_grad():
             pixels = image.detach().clone().requires_grad_(True)
             terms = self._terms(pixels)
-            loss = torch.stack([term.double() for term in terms.values()]).sum()
+            loss = torch.stack([term.to(widest(term.device)) for term in terms.values()]).sum()
             (gradient,) = torch.autograd.grad(loss, pixels)
         return Evaluation(loss.detach(), gradient, {name: term.detach() for name, term in terms.items()})
 
@@ -213,18 +213,23 @@ class Objective:
         guides: Mapping[str, Sequence[tuple[Tensor | None, float]]],
     ) -> tuple[Tensor, ...]:
         """What adds up over tiles: each content layer's squared error, each style layer's moments in every region."""
-        maps = self.network.bare(piece, {**contents, **guides})
-        sums: list[Tensor] = []
-        for layer, target in contents.items():
-            stride = self.network.reach(layer)[0]
-            inside = self.network.headed(layer, tile.of_own(maps[layer], stride))
-            sums.append(squared_error(inside, tile.of_whole(target, stride)))
-        for layer, regions in guides.items():
-            stride = self.network.reach(layer)[0]
-            inside = tile.of_own(maps[layer], stride)
-            for guide, _ in regions:
-                sums.extend(moment_sums(inside, None if guide is None else tile.of_whole(guide, stride)))
-        return tuple(sums)
+        found: dict[str, list[Tensor]] = {}
+
+        def tap(layer: str, maps: Tensor) -> Tensor:
+            stride, sums = self.network.reach(layer)[0], found.setdefault(layer, [])
+            if layer in contents:
+                inside = self.network.headed(layer, tile.of_own(maps, stride))
+                sums.append(squared_error(inside, tile.of_whole(contents[layer], stride)))
+            for guide, _ in guides.get(layer, ()):
+                inside = tile.of_own(maps, stride)
+                onward, *both = tapped_sums(inside, None if guide is None else tile.of_whole(guide, stride))
+                maps = onward if inside is maps else maps
+                sums.extend(both)
+            return maps
+
+        self.network.bare(piece, {**contents, **guides}, tap)
+        errors = [found[layer].pop(0) for layer in contents]
+        return tuple(errors + [each for layer in guides for each in found[layer]])
 
     def _moments(self, layer: str, count: float, first: Tensor, second: Tensor) -> Moments:
         return Moments(count, first / count, second / count).through(self.network.head(layer))
@@ -259,7 +264,8 @@ class Objective:
             return None, self._positions(size, layer)
         stride = self.network.reach(layer)[0]
         shape = size[0] // stride, size[1] // stride
-        guide = F.adaptive_avg_pool2d(region.mask.to(self.network.mean), shape)
+        # On the CPU, since MPS pools only where the sizes divide.
+        guide = F.adaptive_avg_pool2d(region.mask.cpu().to(self.network.mean.dtype), shape).to(self.network.mean)
         return guide, float(guide.sum())
 
     def _tiles(self, size: Size, layers: Sequence[str]) -> list[Tile]:

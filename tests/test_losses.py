@@ -12,7 +12,7 @@ from oracles import content_loss, nine_point, noise, relative_error
 from torch import Tensor
 
 from styletransfer.config import STATISTICS, TOTAL_VARIATIONS
-from styletransfer.losses import Moments, matrix_sqrt, mix, moments, style_loss, total_variation
+from styletransfer.losses import Moments, matrix_sqrt, mix, moments, style_loss, tapped_sums, total_variation
 
 
 def features(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -83,6 +83,29 @@ def test_the_covariance_of_a_mixture_holds_the_distance_of_its_means() -> None:
     wanted = 0.75 * a.covariance + 0.25 * b.covariance + 0.75 * 0.25 * torch.outer(gap, gap)
     assert torch.allclose(mix([a, b], [3, 1]).covariance, wanted, atol=1e-12)
     assert torch.equal(mix([a, b], [0, 2]).second, b.second)
+
+
+@pytest.mark.parametrize("used", [(1, 1, 1), (0, 1, 1), (1, 1, 0), (1, 0, 1), (1, 0, 0)])
+@pytest.mark.parametrize("guided", [False, True])
+def test_what_goes_on_from_a_tap_adds_its_gradient_to_that_of_the_sums(guided: bool, used: tuple[int, ...]) -> None:
+    guide = noise(1, 1, 4, 5, seed=3) if guided else None
+    weights = noise(1, 3, 4, 5, seed=4), noise(3, seed=5), noise(3, 3, seed=6)
+
+    def total(*found: Tensor) -> Tensor:
+        return torch.stack(
+            [(weight * value.sin()).sum() for weight, value, taken in zip(weights, found, used) if taken]
+        ).sum()
+
+    def plain(maps: Tensor) -> tuple[Tensor, ...]:
+        rows = maps.flatten(2)[0].T
+        weighted = rows if guide is None else rows * guide.flatten()[:, None]
+        return maps, weighted.sum(0), weighted.T @ rows
+
+    gradients = []
+    for way in (lambda maps: tapped_sums(maps, guide), plain):
+        maps = features(3, 4, 5).requires_grad_(True)
+        gradients.append(torch.autograd.grad(total(*way(maps)), maps)[0])
+    assert torch.allclose(*gradients, rtol=0, atol=1e-12)
 
 
 # --- content

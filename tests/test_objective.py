@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from oracles import FIVE, SMALL, gram, noise, positions, random_network, torchvision_input, vgg
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from styletransfer import losses, objective, solvers
 from styletransfer.config import STATISTICS, STYLE_NORMS, TOTAL_VARIATIONS, Config
 from styletransfer.features import Design, Network, load_network
 from styletransfer.images import load_image
@@ -92,7 +97,9 @@ def test_a_term_without_a_picture_or_weight_is_not_built(
 def test_the_network_computes_no_layer_without_a_weight(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[set[str]] = []
     bare = network.bare
-    monkeypatch.setattr(network, "bare", lambda image, layers: asked.append(set(layers)) or bare(image, layers))
+    monkeypatch.setattr(
+        network, "bare", lambda image, layers, tap: asked.append(set(layers)) or bare(image, layers, tap)
+    )
     config = replace(CONFIG, content_weight=0.0, style_layer_weights=(1.0, 0.0, 1.0, 0.0, 0.0))
     Objective(network, config, picture(1), [picture(2)])(picture(3))
     assert asked == [{"relu1_1", "relu3_1"}] * 2
@@ -104,6 +111,37 @@ def test_the_network_computes_no_layer_without_a_weight(network: Network, monkey
 def test_with_nothing_to_do_the_picture_stays(network: Network) -> None:
     evaluation = Objective(network, replace(CONFIG, content_weight=0.0, tv_weight=0.0), picture(1), [])(picture(3))
     assert float(evaluation.loss) == 0 and not bool(evaluation.gradient.any())
+
+
+class Formats(TorchDispatchMode):
+    """Number formats of all tensors that are made meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[torch.dtype] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        self.seen |= {each.dtype for each in tree_leaves(found) if isinstance(each, torch.Tensor)}
+        return found
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+@pytest.mark.parametrize("device", ["mps", "cuda"])
+def test_no_step_uses_float64_on_mps_which_has_none(
+    network: Network, optimizer: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    width = losses.widest(torch.device(device))
+    for module in (objective, solvers):
+        monkeypatch.setattr(module, "widest", lambda _: width)
+    config = replace(CONFIG, optimizer=optimizer)
+    single = copy.deepcopy(network).to_working(torch.device("cpu"), torch.float32)
+    evaluate = Objective(single, config, picture(1).float(), [picture(2).float()])
+    state = solvers.step(solvers.start(picture(3).float(), config), evaluate, config)
+    with Formats() as formats:
+        solvers.step(state, evaluate, config)
+    assert torch.float32 in formats.seen
+    assert (torch.float64 in formats.seen) == (device == "cuda")
 
 
 # --- strength

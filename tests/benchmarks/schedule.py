@@ -47,12 +47,15 @@ class Normalised(nn.Module):
 
 
 def plain_vgg(config: Config) -> nn.Sequential:
-    """The weights in plain modules: the default layout, nothing in place."""
+    """The weights in plain modules: the default layout, torch's own convolutions, nothing in place."""
     network = load_network(config)
-    modules = [module for module in network.features.to(memory_format=torch.contiguous_format)]
-    for module in modules:
-        if isinstance(module, nn.ReLU):
-            module.inplace = False
+    modules: list[nn.Module] = []
+    for module in network.features.to(memory_format=torch.contiguous_format):
+        if isinstance(module, nn.Conv2d):
+            plain = nn.Conv2d(module.in_channels, module.out_channels, 3, padding=1)
+            plain.weight, plain.bias = module.weight, module.bias
+            module = plain
+        modules.append(nn.ReLU() if isinstance(module, nn.ReLU) else module)
     modules[0] = nn.Sequential(Normalised(network), modules[0])
     return nn.Sequential(*modules)
 
