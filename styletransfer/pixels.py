@@ -30,6 +30,8 @@ def resize(image: Tensor, size: Size) -> Tensor:
 
 def resample(values: Tensor, size: Size, mode: str = "bicubic") -> Tensor:
     """Resample any (1, C, H, W) values to (H, W), not clamped: for an optimiser's moments too."""
+    if values.device.type == "mps":  # not every version of torch can there
+        return resample(values.cpu(), size, mode).to(values.device)
     return F.interpolate(values, size=size, mode=mode, align_corners=False, antialias=True)
 
 

@@ -189,7 +189,7 @@ def estimate_seconds(network: Network, config: Config, scales: Sequence[tuple[Si
         pixels = scale[0] * scale[1]
         extra = TILED_COST * _overlap(network, config, scale, tile) if tile and tile < max(scale) else 1.0
         # Each pair takes part in two dot products and two sums, twice where pixels sit at their bounds.
-        passes = 30 + (8 * min(config.history, steps / 2) if config.optimizer == "lbfgs" else 0)
+        passes = 30 + (5 * min(config.history, steps / 2) if config.optimizer == "lbfgs" else 0)
         seconds += (steps * evaluations + start + 1) * evaluation * pixels * extra + steps * passes * value * 3 * pixels
     return seconds
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from .config import Config
+from .losses import widest
 from .objective import Evaluation
 from .pixels import Size, resample
 
@@ -85,10 +86,9 @@ def result(state: State, config: Config) -> Tensor:
 
 def _adam(state: State, evaluate: Evaluate, config: Config) -> State:
     evaluation = evaluate(state.image)
-    state = replace(state, evaluation=evaluation, evaluations=state.evaluations + 1)
-    if not _finite(evaluation):
-        return replace(state, outcome="non-finite")
-    state = _remember_best(state)
+    state = _remembering_best(replace(state, evaluation=evaluation, evaluations=state.evaluations + 1))
+    if state.outcome:
+        return state
     gradient, count = evaluation.gradient, state.updates + 1
     zeros = torch.zeros_like(gradient)
     first, second = state.memory[0] if state.memory else (zeros, zeros)
@@ -106,11 +106,12 @@ def _adam(state: State, evaluate: Evaluate, config: Config) -> State:
 
 
 def _lbfgs(state: State, evaluate: Evaluate, config: Config) -> State:
-    newest = state.evaluation or evaluate(state.image)
-    state = replace(state, evaluation=newest, evaluations=max(1, state.evaluations))
-    if not _finite(newest):
-        return replace(state, outcome="non-finite")
-    state = _remember_best(state)
+    if state.evaluation is None:
+        state = _remembering_best(replace(state, evaluation=evaluate(state.image), evaluations=1))
+        if state.outcome:
+            return state
+    newest = state.evaluation
+    assert newest is not None
     gradient = _free(newest.gradient, state.image, config)
     direction = _boxed_descent(gradient, state, config)
     length = _first_length(gradient, config) if not state.memory else _later_length(config)
@@ -128,15 +129,14 @@ def _lbfgs(state: State, evaluate: Evaluate, config: Config) -> State:
         return replace(state, evaluations=state.evaluations + spent, outcome="stalled")
     reached = found.evaluation
     assert reached is not None
-    move = found.image - state.image
+    moved = found.image - state.image
     # A pixel that stays at its bound says nothing on the curvature that the free ones see.
-    pair = move, (reached.gradient - newest.gradient).masked_fill(move == 0, 0)
-    memory = state.memory
+    change = (reached.gradient - newest.gradient).masked_fill(moved == 0, 0)
+    curvature = _dot(moved, change)
+    seen, far, strong = _fetched(curvature, moved.norm(), change.norm())
     # Only positive curvature keeps the direction downhill.
-    if float(_dot(*pair)) > 1e-8 * float(pair[0].norm()) * float(pair[1].norm()):
-        memory = (*memory, pair)[-config.history :]
-    moved = replace(found, memory=memory, evaluations=state.evaluations + spent)
-    return _remember_best(moved) if _finite(reached) else replace(moved, outcome="non-finite")
+    memory = (*state.memory, (moved, change, curvature)) if seen > 1e-8 * far * strong else state.memory
+    return replace(found, memory=memory[-config.history :], evaluations=state.evaluations + spent)
 
 
 def _boxed_descent(gradient: Tensor, state: State, config: Config) -> Tensor:
@@ -157,18 +157,17 @@ def _boxed_descent(gradient: Tensor, state: State, config: Config) -> Tensor:
 
 
 def _descent(gradient: Tensor, memory: tuple[tuple[Tensor, ...], ...]) -> Tensor:
-    """-H g by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4)."""
+    """-H g by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4); each pair comes with its dot product."""
     direction = -gradient
     alphas = []
-    for moved, change in reversed(memory):
-        alpha = _dot(moved, direction) / _dot(moved, change)
-        direction = direction - alpha * change
-        alphas.append(alpha)
+    for moved, change, curvature in reversed(memory):
+        alphas.append(_dot(moved, direction) / curvature)
+        direction.addcmul_(change, alphas[-1], value=-1)
     if memory:
-        moved, change = memory[-1]
-        direction = direction * (_dot(moved, change) / _dot(change, change))
-    for (moved, change), alpha in zip(memory, reversed(alphas)):
-        direction = direction + (alpha - _dot(change, direction) / _dot(moved, change)) * moved
+        _, change, curvature = memory[-1]
+        direction *= curvature / _dot(change, change)
+    for (moved, change, curvature), alpha in zip(memory, reversed(alphas)):
+        direction.addcmul_(moved, alpha - _dot(change, direction) / curvature)
     return direction
 
 
@@ -178,24 +177,34 @@ def _search(
     """A point along the projected direction that meets the weak Wolfe conditions, and the evaluations spent.
 
     Bracketing and bisection of Lewis and Overton 2013 (algorithm 2.6), which needs no interpolation and takes the
-    first trial nearly always; a trial with a non-finite loss counts as too far. None where no trial lowers the loss.
+    first trial nearly always; a trial with a non-finite loss counts as too far. None where the direction does not lead
+    downhill, or no trial lowers the loss.
     """
     assert state.evaluation is not None
-    if not float(_dot(direction, gradient)) < 0:
-        return None, 0
-    loss, low, high = float(state.evaluation.loss), 0.0, math.inf
+    low, high = 0.0, math.inf
     lowest: State | None = None
     for trial in range(1, TRIALS + 1):
         image = _boxed(state.image + length * direction, config)
         evaluation = evaluate(image)
         move = image - state.image
-        expected = float(_dot(gradient, move))
-        decreased = float(evaluation.loss) <= loss + SUFFICIENT * expected and expected < 0
-        if not (decreased and _finite(evaluation)):
+        # All that is decided on comes from the device at once: each wait for a number would leave it idle.
+        downhill, before, loss, expected, slope = _fetched(
+            _dot(direction, gradient),
+            state.evaluation.loss,
+            evaluation.loss,
+            _dot(gradient, move),
+            _dot(evaluation.gradient, move),  # no number where any of the gradient is none
+        )
+        if not downhill < 0:
+            return None, trial
+        decreased = loss <= before + SUFFICIENT * expected and expected < 0
+        if not (decreased and math.isfinite(loss) and math.isfinite(slope)):
             high = length
         else:
             lowest = replace(state, image=image, evaluation=evaluation)
-            if float(_dot(evaluation.gradient, move)) >= CURVATURE * expected:
+            if loss < state.best_loss:
+                lowest = replace(lowest, best=image, best_loss=loss)
+            if slope >= CURVATURE * expected:
                 return lowest, trial
             low = length
         length = (low + high) / 2 if math.isfinite(high) else 2 * low
@@ -205,13 +214,13 @@ def _search(
 def _unsafe_move(state: State, direction: Tensor, length: float, evaluate: Evaluate, config: Config) -> State:
     """A step of fixed length with no safeguard, as the peers run L-BFGS."""
     image = _boxed(state.image + length * direction, config)
-    return replace(state, image=image, evaluation=evaluate(image))
+    return _remembering_best(replace(state, image=image, evaluation=evaluate(image)))
 
 
 def _first_length(gradient: Tensor, config: Config) -> float:
     if config.line_search == "none":  # torch.optim.LBFGS's rule, which those systems inherit
         return min(1.0, 1.0 / max(float(gradient.abs().sum()), 1e-300)) * config.learning_rate
-    rms = float(gradient.double().square().mean().sqrt())
+    rms = float(gradient.cpu().double().square().mean().sqrt())  # squares of small numbers; MPS has no float64
     return FIRST_MOVE * config.pixel_range / max(rms, 1e-300)
 
 
@@ -236,11 +245,16 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     return torch.dot(a.flatten(), b.flatten())
 
 
-def _finite(evaluation: Evaluation) -> bool:
-    return bool(torch.isfinite(evaluation.loss) & torch.isfinite(evaluation.gradient).all())
+def _fetched(*values: Tensor) -> list[float]:
+    """Several numbers from the device in one go."""
+    found: list[float] = torch.stack([value.to(widest(value.device)) for value in values]).tolist()
+    return found
 
 
-def _remember_best(state: State) -> State:
+def _remembering_best(state: State) -> State:
+    """The state with its newest picture as the best one where it is, or with its outcome where it is no number."""
     assert state.evaluation is not None
-    loss = float(state.evaluation.loss)
+    loss, energy = _fetched(state.evaluation.loss, state.evaluation.gradient.abs().max())
+    if not (math.isfinite(loss) and math.isfinite(energy)):
+        return replace(state, outcome="non-finite")
     return replace(state, best=state.image, best_loss=loss) if loss < state.best_loss else state

@@ -74,12 +74,13 @@ def test_the_lbfgs_direction_is_that_of_dense_bfgs() -> None:
     """The two-loop recursion with all pairs equals the explicit inverse Hessian, started from the scaled identity."""
     matrix, _ = quadratic(5)
     moves = [draw(seed, (1, 3, 4, 5)) for seed in range(6)]
-    pairs = tuple((move, (matrix @ move.flatten()).view(SHAPE)) for move in moves)
+    changes = [(matrix @ move.flatten()).view(SHAPE) for move in moves]
+    pairs = tuple((move, change, (move * change).sum()) for move, change in zip(moves, changes))
     gradient = draw(77)
-    s, y = (each.flatten() for each in pairs[-1])
+    s, y = (each.flatten() for each in pairs[-1][:2])
     eye = torch.eye(60, dtype=torch.float64)
     inverse = (s @ y) / (y @ y) * eye
-    for move, change in pairs:
+    for move, change, _ in pairs:
         s, y = move.flatten(), change.flatten()
         left = eye - torch.outer(s, y) / (s @ y)
         inverse = left @ inverse @ left.T + torch.outer(s, s) / (s @ y)
