@@ -136,6 +136,9 @@ class Config:
     iterations: tuple[int, ...] = _option(
         (80, 60, 40), "steps at each scale; the last number serves the rest", item=int, low=1, high=100000
     )
+    tolerance: float = _option(
+        0.0, "a scale ends when ten steps lower the loss by less than this share; 0: never", low=0, high=1
+    )
     max_evaluations: int = _option(0, "limit of evaluations of the loss at each scale; 0: none", low=0, high=10**7)
     init: str = _option("content", "what the optimisation starts from", choices=INITS)
     optimizer: str = _option("lbfgs", "optimiser of the pixels", choices=OPTIMIZERS)

@@ -23,6 +23,7 @@ from .plan import Plan, is_out_of_memory, make_plan, smaller_tile
 from .start import Masks, checked_image, checked_masks, first_image, resized_mask
 
 VERSION = "0.1.0"
+SETTLING = 10  # steps over which `tolerance` asks for a gain
 Report = Callable[[str], None]
 StyleTargets = dict[tuple[Size, ...], list[StyleMoments]]
 
@@ -315,7 +316,16 @@ class _Run:
         """Whether the steps at this scale are done; more iterations than before continue a finished run."""
         solver, limit = state.solver, self.config.max_evaluations
         spent = bool(limit) and solver.evaluations >= limit
-        return solver.iteration >= scale.iterations or spent or bool(solver.outcome)
+        return solver.iteration >= scale.iterations or spent or bool(solver.outcome) or self._settled(state)
+
+    def _settled(self, state: RunState) -> bool:
+        """Whether the last steps at this scale have gained less than the tolerance asks for."""
+        taken = state.solver.iteration
+        if not self.config.tolerance or taken <= SETTLING:
+            return False
+        losses = [entry["total"] for entry in state.history[-taken:]]
+        before = min(losses[:-SETTLING])
+        return before - min(losses) < self.config.tolerance * before
 
     def _objective(self, scale: Scale) -> solvers.Evaluate:
         """The scale's loss in the units that the optimiser works in."""
@@ -445,7 +455,7 @@ def _network_dtype(content: Tensor | None, styles: Sequence[Tensor]) -> torch.dt
 def _losses(terms: dict[str, Tensor], total: float) -> dict[str, float]:
     """Named losses: the total, the terms' sums, and every layer."""
     losses = {"total": total}
-    layers = {name: float(value) for name, value in terms.items()}
+    layers = dict(zip(terms, torch.stack(list(terms.values())).tolist()))  # from the device in one go
     for name, value in layers.items():
         term = name.split("/")[0]
         losses[term] = losses.get(term, 0.0) + value

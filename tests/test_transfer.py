@@ -102,6 +102,23 @@ def test_a_finished_run_can_have_more_iterations(network: Network) -> None:
     assert torch.equal(same.image, first.image) and same.outcome == "done"
 
 
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_a_scale_ends_when_ten_steps_have_gained_too_little(network: Network, optimizer: str) -> None:
+    config = replace(LBFGS, optimizer=optimizer, scales=(1.0,), iterations=(40,))
+    losses = [step.losses["total"] for step in steps_of(network, config)]
+    gains = [1 - min(losses[: n + 10]) / min(losses[:n]) for n in range(1, 31)]  # of the ten steps after the nth
+    tolerance = (gains[4] + min(gains[:4])) / 2 if gains[4] < min(gains[:4]) else gains[0] * 1.001
+    expected = 10 + next(n for n, gain in enumerate(gains, 1) if gain < tolerance)
+    steps = steps_of(network, replace(config, tolerance=tolerance))
+    assert [step.losses["total"] for step in steps] == losses[:expected] and expected < 40
+    assert steps[-1].progress == 1 and steps[-1].result.outcome == "done"
+
+
+def test_each_scale_is_asked_for_its_own_gain(network: Network) -> None:
+    steps = steps_of(network, replace(LBFGS, iterations=(14, 13), tolerance=1.0))
+    assert [(step.scale, step.iteration) for step in steps][-1] == (1, 11) and len(steps) == 22
+
+
 def test_leaving_the_loop_leaves_a_valid_step(network: Network) -> None:
     run = iterate(picture(1), [picture(2)], LBFGS, network=network)
     first = next(run)
