@@ -13,6 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it when it is imported
+if os.environ.get("SPACE_ID"):  # all visitors come by way of the Space's proxy, which says for whom
+    os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
 try:
     import spaces  # ZeroGPU's, which has to come before torch
 except ImportError:

@@ -23,6 +23,12 @@ from gradio.context import LocalContext
 from gradio_client import Client
 from PIL import Image
 from small import EXIF_ARTIST, QUICK, _a_small_network, _collect_garbage, two_pictures  # noqa: F401
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
 
 from styletransfer import RECIPES, Config, StyleTransferError, load_image, recolor, resize, studio
 from styletransfer.images import read_settings, save_image
@@ -31,7 +37,7 @@ from styletransfer.studio import running
 with warnings.catch_warnings():  # Gradio makes event loops that it leaves to the garbage collector
     warnings.simplefilter("ignore", ResourceWarning)
     import app
-    from styletransfer.page import controls, handlers, inputs, restore, variations
+    from styletransfer.page import controls, crowd, handlers, inputs, restore, variations
     from styletransfer.page.controls import EXPERT, LEFT_OUT, MAIN, QUALITY
 
     gc.collect()
@@ -174,9 +180,7 @@ def test_a_picture_of_too_many_pixels_is_refused(pictures: tuple[str, str], monk
         painted(pictures)
 
 
-def test_the_network_in_use_is_told_and_what_to_do_without_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_network_in_use_is_told_and_what_to_do_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "built-in network (no GPU) on CPU" in handlers.network_line("auto")
     assert "needs --weights FILE" in handlers.network_line("vgg19-caffe")
     monkeypatch.setattr("styletransfer.features.BUILTIN", tmp_path / "none.safetensors")
@@ -391,26 +395,49 @@ def test_an_address_names_bundled_pictures_only() -> None:
     assert result == (content, content)
 
 
-@pytest.mark.parametrize(("mine", "others", "refused"), [(1, 1, False), (2, 0, True), (0, 3, False), (0, 4, True)])
-def test_a_visitor_has_only_so_many_runs_waiting(mine: int, others: int, refused: bool) -> None:
+def queue_of(*sessions: str) -> Any:
+    """Blocks whose first session's run is under way and whose others' wait, all from one address."""
+
     def event(session: str, concurrency: str = "paint") -> Any:
         return SimpleNamespace(
             session_hash=session, concurrency_id=concurrency, request=SimpleNamespace(client=SimpleNamespace(host="h"))
         )
 
-    waiting = [*[event("me")] * mine, *[event("you")] * others]
+    events = [event(session) for session in sessions]
     queue = SimpleNamespace(
-        event_queue_per_concurrency_id={"paint": SimpleNamespace(queue=waiting[1:])},
-        active_jobs=[waiting[:1], None, [event("me", "other")]],
+        event_queue_per_concurrency_id={"paint": SimpleNamespace(queue=events[1:])},
+        active_jobs=[events[:1], None, [event("me", "other")]],
     )
+    return SimpleNamespace(_queue=queue)
+
+
+@pytest.mark.parametrize(("mine", "others", "refused"), [(1, 1, False), (2, 0, True), (0, 3, False), (0, 4, True)])
+def test_a_visitor_has_only_so_many_runs_waiting(mine: int, others: int, refused: bool) -> None:
     request: Any = SimpleNamespace(client=SimpleNamespace(host="h"), session_hash="me")
     context = contextvars.copy_context()
-    context.run(LocalContext.blocks.set, SimpleNamespace(_queue=queue))  # type: ignore[arg-type]
+    context.run(LocalContext.blocks.set, queue_of(*["me"] * mine, *["you"] * others))
     if refused:
         with pytest.raises(gr.Error, match="already waiting"):
-            context.run(handlers.check_turn, request)
+            context.run(crowd.check_turn, request)
     else:
-        context.run(handlers.check_turn, request)
+        context.run(crowd.check_turn, request)
+
+
+@pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/call/stylize"])
+@pytest.mark.parametrize(("host", "waiting", "refused"), [("h", 3, False), ("h", 4, True), ("elsewhere", 4, False)])
+def test_a_program_cannot_fill_the_queue_either(path: str, host: str, waiting: int, refused: bool) -> None:
+    async def answer(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("in")
+
+    app: Any = Starlette(
+        routes=[Route("/{path:path}", answer, methods=["GET", "POST"])], middleware=[Middleware(crowd.Turnstile)]
+    )
+    app.get_blocks = lambda: queue_of(*["one"] * waiting)
+    client = TestClient(app, client=(host, 5000))
+    found = client.post(path)
+    assert found.status_code == (429 if refused else 200)
+    assert (found.json()["detail"] == crowd.ENOUGH) if refused else found.text == "in"
+    assert client.get(path).text == client.post("/gradio_api/upload").text == "in"
 
 
 def test_visitors_do_not_see_each_other(pictures: tuple[str, str]) -> None:
@@ -531,6 +558,16 @@ def test_operators_see_that_it_runs_and_what_is_waiting(served: str) -> None:
 
 def test_the_way_past_the_queue_is_closed(served: str) -> None:
     assert httpx.post(f"{served}gradio_api/run/stylize", json={"data": []}).status_code == 404
+
+
+def test_an_address_is_the_one_that_a_proxy_on_this_machine_names(served: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = queue_of(*["one"] * 4)._queue.active_jobs[0] * 4
+    for event in here:
+        event.request.client.host = "127.0.0.1"
+    monkeypatch.setattr(crowd, "jobs", lambda _: (here, []))
+    join = f"{served}gradio_api/queue/join"
+    assert httpx.post(join, json={}).status_code == 429
+    assert httpx.post(join, json={}, headers={"X-Forwarded-For": "192.0.2.7"}).status_code == 422
 
 
 def test_mcp_is_served_only_where_it_is_installed(

@@ -11,14 +11,14 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from gradio.context import LocalContext
 
 from .. import studio
 from ..config import Config, StyleTransferError
 from ..recipes import RECIPES
 from ..studio.request import MAX_STYLES
 from .controls import EXPERT, MAIN
-from .look import curve_html, status
+from .crowd import check_turn
+from .look import curve_html, sorry, status
 
 if TYPE_CHECKING:
     from ..studio import Job, Kept, Visit
@@ -50,10 +50,6 @@ def friendly() -> Iterator[None]:
             raise sorry("there is not enough memory for this: choose a smaller size") from error
         logger.exception("a run failed")
         raise sorry("something went wrong here; the server's log has the details") from error
-
-
-def sorry(text: str) -> gr.Error:
-    return gr.Error(html.escape(text[:1].upper() + text[1:] + ".", quote=False), print_exception=False)
 
 
 # --- a run
@@ -231,26 +227,6 @@ def begin(request: gr.Request) -> tuple[Any, ...]:
     check_turn(request)
     off = [gr.update(interactive=False)] * (2 + len(KINDS))
     return gr.update(visible=False), gr.update(visible=True), *off, status("waiting for its turn", 0)
-
-
-def check_turn(request: gr.Request) -> None:
-    """Refuse a run of a visitor who has enough of them waiting or under way; an address may have twice as many."""
-    blocks = LocalContext.blocks.get(None)
-    events = [] if blocks is None else [*jobs(blocks)[0], *jobs(blocks)[1]]
-    host = request.client.host if request.client else None
-    most = studio.LIMITS.waiting
-    of_visit = sum(event.session_hash == request.session_hash for event in events)
-    of_host = sum(event.request.client is not None and event.request.client.host == host for event in events)
-    if of_visit >= most or of_host >= 2 * most:
-        raise sorry("your pictures are already waiting to be painted: wait for one of them, or stop it")
-
-
-def jobs(blocks: Any) -> tuple[list[Any], list[Any]]:
-    """The runs that wait and those under way, as Gradio's queue has them."""
-    queue = blocks._queue
-    waiting = queue.event_queue_per_concurrency_id.get("paint")
-    running = [event for events in queue.active_jobs for event in events or () if event.concurrency_id == "paint"]
-    return list(waiting.queue) if waiting else [], running
 
 
 def finish(key: str | None) -> tuple[Any, ...]:

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from .. import studio
-from .handlers import jobs
+from .crowd import jobs
 
 
 def add_health(demo: gr.Blocks, server: Any) -> None:

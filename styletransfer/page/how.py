@@ -16,6 +16,7 @@ from .. import studio
 from ..config import Config, StyleTransferError
 from . import handlers
 from .controls import chooser, thumbnails
+from .crowd import check_turn
 from .inputs import Picture
 from .look import status
 from .paint import AT_ONCE, HEAVY
@@ -64,7 +65,7 @@ def how_tab(bundled: Bundled, content: Any, style: Any, key: gr.State) -> None:
     gr.HTML(text("formula"), elem_classes="explain")
 
     def begin(request: gr.Request) -> tuple[Any, ...]:
-        handlers.check_turn(request)
+        check_turn(request)
         return gr.update(visible=False), gr.update(visible=True), status("waiting for its turn", 0)
 
     def end() -> tuple[Any, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 
@@ -43,14 +42,6 @@ def curve_html(curve: Mapping[str, Sequence[float]]) -> str:
     return f"{picture}<p>{legend}<span>losses, log scale</span></p>"
 
 
-def launch_options() -> dict[str, Any]:
-    """How the page is served: nothing is fetched from elsewhere, and nothing of a visit is kept."""
-    fonts = ["ui-sans-serif", "system-ui", "sans-serif"]
-    theme = gr.themes.Base(primary_hue="teal", secondary_hue="teal", neutral_hue="stone", radius_size="lg", font=fonts)
-    strong = {"button_primary_background_fill": "*primary_700", "button_primary_background_fill_hover": "*primary_800"}
-    theme.set(**strong, **{f"{name}_dark": value for name, value in strong.items()})  # white on the accent is too faint
-    theme.set(slider_color="*primary_700", slider_color_dark="*primary_500")
-    theme.set(checkbox_background_color_selected="*primary_700", checkbox_border_color_selected="*primary_700")
-    theme.set(button_primary_text_color="white", body_text_color_subdued="*neutral_500")
-    quiet = {"run_history": False, "enable_monitoring": False, "ssr_mode": False, "footer_links": ["api"]}
-    return {"theme": theme, "css": CSS, "max_file_size": "20mb", **quiet}
+def sorry(text: str) -> gr.Error:
+    """A sentence that the page shows as an error."""
+    return gr.Error(html.escape(text[:1].upper() + text[1:] + ".", quote=False), print_exception=False)

@@ -13,6 +13,7 @@ from .. import studio
 from ..recipes import RECIPES
 from . import handlers, look
 from .controls import QUALITY
+from .crowd import check_turn
 from .paint import AT_ONCE, HEAVY, PRIVATE, Parts, wire_job
 
 SIZE = 192
@@ -48,7 +49,7 @@ def variations_tab(paint: Parts, tabs: gr.Tabs) -> None:
 
 
 def begin(request: gr.Request) -> tuple[Any, ...]:
-    handlers.check_turn(request)
+    check_turn(request)
     return gr.update(interactive=False), gr.update(interactive=True), look.status("waiting for its turn", 0)
 
 

@@ -126,6 +126,7 @@ class Visitor:
 
     def __init__(self, crowd: Crowd, number: int, seed: int) -> None:
         self.crowd, self.chance = crowd, random.Random(f"{seed} {number}")
+        self.headers = {"X-Forwarded-For": f"192.0.2.{number % 250}"}  # each from an address of its own
         self.thread = threading.Thread(target=self.live, daemon=True, name=f"visitor {number}")
 
     def live(self) -> None:
@@ -147,6 +148,10 @@ class Visitor:
                 busy = True
             pause = 10 if busy else 3
 
+    def caller(self) -> httpx.Client:
+        timeout = httpx.Timeout(60, read=PATIENCE)
+        return httpx.Client(base_url=self.crowd.url, headers=self.headers, timeout=timeout)
+
     def pictures(self) -> list[Path]:
         return [self.chance.choice(self.crowd.photos), self.chance.choice(self.crowd.styles)]
 
@@ -159,7 +164,7 @@ class Visitor:
         return client.submit(*map(handle_file, self.pictures()), *self.settings(), api_name="/stylize")
 
     def stay(self, began: float) -> bool:
-        with visit(self.crowd.url) as client:
+        with visit(self.crowd.url, self.headers) as client:
             job = self.submitted(client)
             try:
                 answer, told = job.result(timeout=PATIENCE)
@@ -187,7 +192,7 @@ class Visitor:
 
     def stop(self, began: float) -> bool:
         """Cancel in the queue or after some steps."""
-        with visit(self.crowd.url) as client:
+        with visit(self.crowd.url, self.headers) as client:
             job, steps = self.submitted(client), self.chance.choice((0, 1, 3))
             try:
                 for number, _ in enumerate(job, 1):
@@ -208,8 +213,8 @@ class Visitor:
 
     def leave(self, began: float) -> bool:
         """What a closed tab does: the streams break, in the queue or in the middle, and nothing is said."""
-        url, session = self.crowd.url, f"{self.chance.getrandbits(64):x}"
-        with httpx.Client(base_url=url, timeout=httpx.Timeout(60, read=PATIENCE)) as client:
+        session = f"{self.chance.getrandbits(64):x}"
+        with self.caller() as client:
             data = [*map(self.uploaded(client), self.pictures()), *self.settings()]
             joined = client.post("/gradio_api/queue/join", json=self.request(client, data, session))
             if joined.status_code == 503:
@@ -228,7 +233,7 @@ class Visitor:
 
     def send_no_picture(self, began: float) -> bool:
         name, data = self.chance.choice(list(no_pictures(self.chance).items()))
-        with visit(self.crowd.url) as client, tempfile.TemporaryDirectory() as folder:
+        with visit(self.crowd.url, self.headers) as client, tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / f"picture{self.chance.choice(('.png', '.jpg', '.webp'))}"
             path.write_bytes(data)
             pictures = [path, self.chance.choice(self.crowd.styles)]
@@ -255,7 +260,7 @@ class Visitor:
     def send(self, kind: str, name: str, changes: dict[int, Any], began: float) -> bool:
         """What cannot be painted, by hand, since the client does not send what is not JSON."""
         settings, session = self.settings(), f"{self.chance.getrandbits(64):x}"
-        with httpx.Client(base_url=self.crowd.url, timeout=httpx.Timeout(60, read=PATIENCE)) as client:
+        with self.caller() as client:
             data = [*map(self.uploaded(client), self.pictures()), *settings]
             for place, value in changes.items():
                 data[place] = value
@@ -297,10 +302,9 @@ class Visitor:
 class visit:
     """A client that is closed when it goes."""
 
-    def __init__(self, url: str) -> None:
-        self.client = Client(
-            url, verbose=False, download_files=False, analytics_enabled=False, httpx_kwargs={"timeout": 60}
-        )
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
+        quiet = {"verbose": False, "download_files": False, "analytics_enabled": False}
+        self.client = Client(url, headers=headers, httpx_kwargs={"timeout": 60}, **quiet)
 
     def __enter__(self) -> Client:
         return self.client
