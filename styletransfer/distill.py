@@ -64,11 +64,11 @@ class Fit:
     channels (M is a pooling), and the teacher's layers that it has heads for.
     """
 
-    steps: int = 9500
+    steps: int = 15000
     batch: int = 3
     crop: int = 160
     seed: int = 0
-    widths: tuple[Width, ...] = (32, 32, "M", 64, 64, "M", 96, 96, 96, 96)
+    widths: tuple[Width, ...] = (32, 32, "M", 64, 64, "M", 128, 128, 128, 128)
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1")
     content_layers: tuple[str, ...] = ("relu3_4",)
 
