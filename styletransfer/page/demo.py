@@ -65,5 +65,6 @@ def launch_options() -> dict[str, Any]:
     theme.set(checkbox_background_color_selected="*primary_700", checkbox_border_color_selected="*primary_700")
     theme.set(button_primary_text_color="white", body_text_color_subdued="*neutral_500")
     quiet = {"run_history": False, "enable_monitoring": False, "ssr_mode": False, "footer_links": ["api"]}
-    served = {"app_kwargs": {"middleware": [Middleware(Turnstile)]}}
+    # Gradio keeps 0.3 MB of every session for an hour or more; the pictures of a visit are the studio's, not among it.
+    served = {"app_kwargs": {"middleware": [Middleware(Turnstile)]}, "state_session_capacity": 200}
     return {"theme": theme, "css": look.CSS, "max_file_size": "20mb", **quiet, **served}

@@ -35,6 +35,7 @@ from typing import Any
 import httpx
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from gradio_client.utils import QueueError
 from PIL import Image
 
 ROOT = Path(__file__).parents[2]
@@ -168,7 +169,7 @@ class Visitor:
             job = self.submitted(client)
             try:
                 answer, told = job.result(timeout=PATIENCE)
-            except AppError as error:
+            except (AppError, QueueError) as error:
                 return self.refused("stays", began, error)
             except TimeoutError:
                 self.crowd.add("stays", "lost", began, f"no answer in {PATIENCE:g} s")
@@ -194,11 +195,10 @@ class Visitor:
         """Cancel in the queue or after some steps."""
         with visit(self.crowd.url, self.headers) as client:
             job, steps = self.submitted(client), self.chance.choice((0, 1, 3))
-            try:
-                for number, _ in enumerate(job, 1):
-                    if number >= steps:
-                        break
-            except AppError as error:
+            # By looking rather than by iterating: the client's iterator never ends for a job that was turned away.
+            while not job.done() and len(job.outputs()) < steps and time.monotonic() < began + PATIENCE:
+                time.sleep(0.05)
+            if job.done() and isinstance(error := job.exception(), (AppError, QueueError)):
                 return self.refused("stops", began, error)
             job.cancel()
             words = ""
@@ -206,7 +206,13 @@ class Visitor:
                 job.result(timeout=30)
             except TimeoutError:
                 words = "the client was not told"  # it waits for one more message, which a job that is gone has not
-            except (AppError, CancelledError, KeyError, ValueError):  # the client raises what a cut answer leads to
+            except (
+                AppError,
+                QueueError,
+                CancelledError,
+                KeyError,
+                ValueError,
+            ):  # the client raises what a cut answer leads to
                 pass
             self.crowd.add("stops", "stopped", began, words)
             return False
@@ -244,7 +250,7 @@ class Visitor:
                 self.crowd.add("sends no picture", "broken", began, f"{name} was painted")
             except TimeoutError:
                 self.crowd.add("sends no picture", "lost", began, name)
-            except (AppError, ValueError) as error:
+            except (AppError, QueueError, ValueError) as error:
                 return self.refused("sends no picture", began, error, fine=("sends no picture",))
         return False
 
