@@ -171,7 +171,7 @@ class Network(nn.Module):
         exact = torch.promote_types(dtype, torch.float32)
         self.mean, self.std = self.mean.to(device, exact), self.std.to(device, exact)
         for index, module in enumerate(self.features):
-            if isinstance(module, nn.Conv2d) and winograd.pays(module):
+            if winograd.pays(module):
                 self.features[index] = winograd.WinogradConv2d(module)
         return self
 

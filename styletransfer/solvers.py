@@ -133,7 +133,7 @@ def _lbfgs(state: State, evaluate: Evaluate, config: Config) -> State:
     # A pixel that stays at its bound says nothing on the curvature that the free ones see.
     change = (reached.gradient - newest.gradient).masked_fill(moved == 0, 0)
     curvature = _dot(moved, change)
-    seen, far, strong = _fetched(curvature, moved.norm(), change.norm())
+    seen, far, strong = fetched(curvature, moved.norm(), change.norm())
     # Only positive curvature keeps the direction downhill.
     memory = (*state.memory, (moved, change, curvature)) if seen > 1e-8 * far * strong else state.memory
     return replace(found, memory=memory[-config.history :], evaluations=state.evaluations + spent)
@@ -181,15 +181,15 @@ def _search(
     downhill, or no trial lowers the loss.
     """
     assert state.evaluation is not None
-    low, high = 0.0, math.inf
+    steepness, low, high = _dot(direction, gradient), 0.0, math.inf
     lowest: State | None = None
     for trial in range(1, TRIALS + 1):
         image = _boxed(state.image + length * direction, config)
         evaluation = evaluate(image)
         move = image - state.image
         # All that is decided on comes from the device at once: each wait for a number would leave it idle.
-        downhill, before, loss, expected, slope = _fetched(
-            _dot(direction, gradient),
+        downhill, before, loss, expected, slope = fetched(
+            steepness,
             state.evaluation.loss,
             evaluation.loss,
             _dot(gradient, move),
@@ -245,7 +245,7 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     return torch.dot(a.flatten(), b.flatten())
 
 
-def _fetched(*values: Tensor) -> list[float]:
+def fetched(*values: Tensor) -> list[float]:
     """Several numbers from the device in one go."""
     found: list[float] = torch.stack([value.to(widest(value.device)) for value in values]).tolist()
     return found
@@ -254,7 +254,7 @@ def _fetched(*values: Tensor) -> list[float]:
 def _remembering_best(state: State) -> State:
     """The state with its newest picture as the best one where it is, or with its outcome where it is no number."""
     assert state.evaluation is not None
-    loss, energy = _fetched(state.evaluation.loss, state.evaluation.gradient.abs().max())
+    loss, energy = fetched(state.evaluation.loss, state.evaluation.gradient.abs().max())
     if not (math.isfinite(loss) and math.isfinite(energy)):
         return replace(state, outcome="non-finite")
     return replace(state, best=state.image, best_loss=loss) if loss < state.best_loss else state

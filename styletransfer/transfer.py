@@ -455,7 +455,7 @@ def _network_dtype(content: Tensor | None, styles: Sequence[Tensor]) -> torch.dt
 def _losses(terms: dict[str, Tensor], total: float) -> dict[str, float]:
     """Named losses: the total, the terms' sums, and every layer."""
     losses = {"total": total}
-    layers = dict(zip(terms, torch.stack(list(terms.values())).tolist()))  # from the device in one go
+    layers = dict(zip(terms, solvers.fetched(*terms.values())))
     for name, value in layers.items():
         term = name.split("/")[0]
         losses[term] = losses.get(term, 0.0) + value

@@ -1,14 +1,14 @@
 """3x3 convolutions with frozen weights in a quarter of the multiplications: Winograd's minimal filtering.
 
 F(4x4, 3x3) of Lavin and Gray 2016 (Fast Algorithms for Convolutional Neural Networks, section 4): 4x4 outputs come from
-6x6 inputs by 36 products instead of 144, with exact transforms around them. The transforms are linear, so that the
-gradient is the transposed pipeline with the same kernels. Where there are many channels the products are what costs,
-and the processor does them as plain matrix products.
+6x6 inputs by 36 products instead of 144, with exact transforms around them. Where there are many channels the products
+are what costs, and the processor does them as plain matrix products. The gradient is such a convolution, too.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache
+from typing import Any, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 OUT, IN = 4, 6  # side of a block of outputs, and of the inputs that it needs
 WORKSPACE = 2**22  # values that are transformed at a time, so that they stay in the processor's caches
-CHANNELS, PRODUCT = 64, 64 * 96  # of the input or the output at least, and both multiplied: fewer gain nothing
+CHANNELS, PRODUCT = 64, 64 * 96  # of input and output each, and multiplied, at least: fewer gain nothing
 
 # Lavin and Gray 2016, section 4.3: of the inputs, of the kernel, of the outputs; interpolation at 0, +-1, +-2.
 INPUTS = (
@@ -59,10 +59,10 @@ class WinogradConv2d(nn.Conv2d):
         return found.add_(self.bias.view(-1, 1, 1))
 
 
-def pays(module: nn.Module) -> bool:
-    """Whether a layer is a convolution that this algorithm is made for, and faster at."""
+def pays(module: nn.Module) -> TypeGuard[nn.Conv2d]:
+    """Whether a layer is a plain convolution that this algorithm is made for, and faster at."""
     return (
-        isinstance(module, nn.Conv2d)
+        type(module) is nn.Conv2d
         and module.kernel_size == (3, 3)
         and module.padding_mode == "zeros"
         and module.weight.device.type == "cpu"
@@ -96,7 +96,7 @@ def convolved(maps: Tensor, kernels: Tensor) -> Tensor:
     height, width = maps.shape[-2:]
     down, across = -(-height // OUT), -(-width // OUT)
     channels, wide = kernels.shape[1:]
-    inputs, outputs = both_ways(INPUTS, maps), both_ways(OUTPUTS, maps)
+    inputs, outputs = both_ways(INPUTS, maps.dtype), both_ways(OUTPUTS, maps.dtype)
     edges = (0, 0, 1, OUT * across - width + 1, 1, OUT * down - height + 1)
     padded = F.pad(maps[0].permute(1, 2, 0), edges)  # (4 down + 2, 4 across + 2, C)
     row, column, _ = padded.stride()
@@ -117,7 +117,8 @@ def convolved(maps: Tensor, kernels: Tensor) -> Tensor:
     return found[..., :height, :width].clone(memory_format=torch.channels_last)
 
 
-def both_ways(rows: tuple[tuple[int, ...], ...], like: Tensor) -> Tensor:
+@cache
+def both_ways(rows: tuple[tuple[int, ...], ...], dtype: torch.dtype) -> Tensor:
     """A transform along rows and along columns, as one matrix on flattened blocks."""
-    matrix = torch.tensor(rows, dtype=like.dtype)
+    matrix = torch.tensor(rows, dtype=dtype)
     return torch.kron(matrix, matrix)

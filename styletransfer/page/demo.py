@@ -57,14 +57,7 @@ def launch_options() -> dict[str, Any]:
     """How the page is served: nothing is fetched from elsewhere, nothing of a visit is kept, and no address takes the
     whole queue.
     """
-    fonts = ["ui-sans-serif", "system-ui", "sans-serif"]
-    theme = gr.themes.Base(primary_hue="teal", secondary_hue="teal", neutral_hue="stone", radius_size="lg", font=fonts)
-    strong = {"button_primary_background_fill": "*primary_700", "button_primary_background_fill_hover": "*primary_800"}
-    theme.set(**strong, **{f"{name}_dark": value for name, value in strong.items()})  # white on the accent is too faint
-    theme.set(slider_color="*primary_700", slider_color_dark="*primary_500")
-    theme.set(checkbox_background_color_selected="*primary_700", checkbox_border_color_selected="*primary_700")
-    theme.set(button_primary_text_color="white", body_text_color_subdued="*neutral_500")
     quiet = {"run_history": False, "enable_monitoring": False, "ssr_mode": False, "footer_links": ["api"]}
     # Gradio keeps 0.3 MB of every session for an hour or more; the pictures of a visit are the studio's, not among it.
     served = {"app_kwargs": {"middleware": [Middleware(Turnstile)]}, "state_session_capacity": 200}
-    return {"theme": theme, "css": look.CSS, "max_file_size": "20mb", **quiet, **served}
+    return {"theme": look.theme(), "css": look.CSS, "max_file_size": "20mb", **quiet, **served}

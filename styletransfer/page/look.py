@@ -42,6 +42,18 @@ def curve_html(curve: Mapping[str, Sequence[float]]) -> str:
     return f"{picture}<p>{legend}<span>losses, log scale</span></p>"
 
 
+def theme() -> gr.themes.Base:
+    """Teal on stone, in the fonts of the visitor's own system."""
+    fonts = ["ui-sans-serif", "system-ui", "sans-serif"]
+    found = gr.themes.Base(primary_hue="teal", secondary_hue="teal", neutral_hue="stone", radius_size="lg", font=fonts)
+    strong = {"button_primary_background_fill": "*primary_700", "button_primary_background_fill_hover": "*primary_800"}
+    found.set(**strong, **{f"{name}_dark": value for name, value in strong.items()})  # white on the accent is too faint
+    found.set(slider_color="*primary_700", slider_color_dark="*primary_500")
+    found.set(checkbox_background_color_selected="*primary_700", checkbox_border_color_selected="*primary_700")
+    found.set(button_primary_text_color="white", body_text_color_subdued="*neutral_500")
+    return found
+
+
 def sorry(text: str) -> gr.Error:
     """A sentence that the page shows as an error."""
     return gr.Error(html.escape(text[:1].upper() + text[1:] + ".", quote=False), print_exception=False)

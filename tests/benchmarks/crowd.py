@@ -44,6 +44,7 @@ sys.path.insert(0, str(ROOT))
 from styletransfer import StyleTransferError, load_image
 
 KINDS = {"stays": 5, "stops": 2, "leaves": 2, "sends no picture": 1, "sends bad settings": 2, "forges a file": 1}
+REFUSALS = AppError, QueueError  # what the client raises of an error told, and of a full queue
 PATIENCE = 600.0  # seconds for one job, its turn in the queue included
 WARM, WINDOW = 10, 15  # jobs before the first window; seconds of each window
 GROWTH, MORE_THREADS, MORE_FILES, RESPONSE = 1.10, 8, 4, 1.0
@@ -169,7 +170,7 @@ class Visitor:
             job = self.submitted(client)
             try:
                 answer, told = job.result(timeout=PATIENCE)
-            except (AppError, QueueError) as error:
+            except REFUSALS as error:
                 return self.refused("stays", began, error)
             except TimeoutError:
                 self.crowd.add("stays", "lost", began, f"no answer in {PATIENCE:g} s")
@@ -198,7 +199,7 @@ class Visitor:
             # By looking rather than by iterating: the client's iterator never ends for a job that was turned away.
             while not job.done() and len(job.outputs()) < steps and time.monotonic() < began + PATIENCE:
                 time.sleep(0.05)
-            if job.done() and isinstance(error := job.exception(), (AppError, QueueError)):
+            if job.done() and isinstance(error := job.exception(), REFUSALS):
                 return self.refused("stops", began, error)
             job.cancel()
             words = ""
@@ -206,13 +207,7 @@ class Visitor:
                 job.result(timeout=30)
             except TimeoutError:
                 words = "the client was not told"  # it waits for one more message, which a job that is gone has not
-            except (
-                AppError,
-                QueueError,
-                CancelledError,
-                KeyError,
-                ValueError,
-            ):  # the client raises what a cut answer leads to
+            except (*REFUSALS, CancelledError, KeyError, ValueError):  # the client raises what a cut answer leads to
                 pass
             self.crowd.add("stops", "stopped", began, words)
             return False
@@ -250,7 +245,7 @@ class Visitor:
                 self.crowd.add("sends no picture", "broken", began, f"{name} was painted")
             except TimeoutError:
                 self.crowd.add("sends no picture", "lost", began, name)
-            except (AppError, QueueError, ValueError) as error:
+            except (*REFUSALS, ValueError) as error:
                 return self.refused("sends no picture", began, error, fine=("sends no picture",))
         return False
 
