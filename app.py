@@ -20,7 +20,7 @@ try:
 except ImportError:
     spaces = None
 
-from styletransfer import Config, page, studio
+from styletransfer import Config, allocator, page, studio
 
 EXAMPLES = Path(__file__).parent / "examples"
 
@@ -48,6 +48,7 @@ def main() -> None:
         parser.error("--mcp needs an extra package: pip install 'gradio[mcp]'")
     if options.auth and ":" not in options.auth:
         parser.error("--auth needs a name and a password with a colon between them")
+    allocator.keep()
     logging.basicConfig(format="%(message)s")
     logging.getLogger("styletransfer").setLevel(logging.INFO)
     page.handlers.WEIGHTS = options.weights

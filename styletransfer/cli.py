@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 from torch import Tensor
 from tqdm import tqdm
 
+from . import allocator
 from .config import Config, StyleTransferError
 from .features import DESIGNS, Network, layer_names, load_network
 from .images import SUFFIXES, load_alpha, load_image, read_settings, save_image
@@ -50,6 +51,7 @@ class Job:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code."""
+    allocator.keep()
     try:
         return _run(build_parser().parse_args(arguments))
     except StyleTransferError as error:

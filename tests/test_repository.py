@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "styletransfer"
 RANKS = {
     "config": 0,
+    "allocator": 0,
     "recipes": 1,
     "weights": 1,
     "pixels": 1,
@@ -37,7 +38,7 @@ RANKS = {
     "page": 7,
 }
 INSIDE = {  # a folder's own ranks
-    "studio": {"request": 0, "running": 1, "kept": 2},
+    "studio": {"request": 0, "worker": 0, "running": 1, "kept": 2},
     "page": {
         "look": 0,
         "controls": 0,
@@ -54,7 +55,7 @@ INSIDE = {  # a folder's own ranks
     },
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem != "__init__")
-LIGHT = ("config", "recipes", "studio/request", "page/")  # what a page needs to answer, without torch
+LIGHT = ("config", "recipes", "studio/request", "studio/worker", "page/")  # what a page needs to answer, without torch
 TEST_COMMAND = (
     "python3 -m venv .venv && .venv/bin/pip install -q -r tests/requirements.txt && .venv/bin/python -m pytest"
 )

@@ -16,6 +16,7 @@ from .. import studio
 from ..config import Config, StyleTransferError
 from ..recipes import RECIPES
 from ..studio.request import MAX_STYLES
+from ..studio.worker import in_worker
 from .controls import EXPERT, MAIN
 from .crowd import check_turn
 from .look import curve_html, sorry, status
@@ -83,6 +84,7 @@ def job_of(asked: Mapping[str, Any], kept: Kept | None = None, **changes: Any) -
     )
 
 
+@in_worker
 def painted(regions: Any) -> bool:
     """Whether there is a stroke on the canvas."""
     if not regions:

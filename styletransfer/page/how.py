@@ -14,6 +14,7 @@ import gradio as gr
 
 from .. import studio
 from ..config import Config, StyleTransferError
+from ..studio.worker import in_worker
 from . import handlers
 from .controls import chooser, thumbnails
 from .crowd import check_turn
@@ -107,6 +108,7 @@ def about_tab() -> None:
 # --- what is computed
 
 
+@in_worker
 def explained(content: str | None, style: str | None, result: Any = None) -> Iterator[tuple[Any, ...]]:
     """Yield the status, the rows of content and style, and the Gram matrices; what has not changed is skipped.
 
@@ -142,6 +144,7 @@ def network_in_use() -> Any:
     return studio.network_for(Config(device="cpu") if studio.LIMITS.zero else Config())
 
 
+@in_worker
 def result_of(content: str | None, style: str | None, key: Any, results: Sequence[Mapping[str, str]]) -> Any:
     """The picture (1, 3, H, W) made of a pair: the visitor's own, or else a bundled one; None if there is none."""
     if not content or not style:

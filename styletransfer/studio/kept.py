@@ -22,6 +22,7 @@ from ..pixels import fit_size, recolor, resize, size_of
 from ..transfer import Step
 from .request import Job
 from .running import Frame, load, state_bytes
+from .worker import in_worker
 
 PREVIEW_SIDE, SHEET_SIDE, THUMBNAIL_SIDE = 768, 640, 180
 FILM_FRAMES, FILM_SIDE = 48, 512
@@ -72,35 +73,42 @@ class Kept:
     film: Film = field(default_factory=Film)
     folder: Folder = field(default_factory=Folder)
 
+    @in_worker
     def take(self, frame: Frame) -> None:
         """What a frame of the run brings; an optimiser's state that is too large goes without its oldest pairs."""
         self.raw, self.metadata = torch.from_numpy(frame.raw), frame.metadata
         self.step = None if frame.step is None else within(frame.step, STATE_BYTES)
         self.film.add(self.raw)
 
+    @in_worker
     def image(self) -> Tensor:
         """In the colours asked for, and mixed with the photograph."""
         painted = recolor(self.raw, self.content, self.color)
         return torch.lerp(painted, resize(self.content, size_of(painted)), self.blend / 100) if self.blend else painted
 
+    @in_worker
     def before(self) -> str:
         """The content, without a word of its file's metadata."""
         return self._saved(self.content, "before.jpg")
 
+    @in_worker
     def preview(self) -> str:
         """The picture in small, of the same size at every scale of a run."""
         height, width = size_of(self.content)
         small = resize(self.raw, fit_size((height, width), min(max(height, width), PREVIEW_SIDE)))
         return self._saved(replace(self, raw=small).image(), "preview.jpg", quality=85)
 
+    @in_worker
     def thumbnail(self) -> str:
         small = resize(self.raw, fit_size(size_of(self.raw), THUMBNAIL_SIDE))
         return self._saved(replace(self, raw=small).image(), "thumbnail.jpg", quality=85)
 
+    @in_worker
     def look(self) -> str:
         """The picture to look at, under a name that no browser has seen."""
         return self._saved(self.image(), f"look-{secrets.token_hex(4)}.jpg")
 
+    @in_worker
     def file(self, kind: str) -> str:
         """The picture to keep: a `png` with its settings inside, a `jpg`, or the way to it as an animated `webp`."""
         path = os.path.join(self.folder.name, f"style-transfer-{secrets.token_hex(4)}.{kind}")
@@ -130,6 +138,7 @@ class Kept:
         return path
 
 
+@in_worker
 def sheet(path: str) -> np.ndarray[Any, Any]:
     """A picture in small to paint regions on: (H, W, 3) in 0-255, without a word of its file's metadata."""
     image = load(path)

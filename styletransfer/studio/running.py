@@ -15,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .. import allocator
 from ..config import Config
 from ..features import Network, load_network
 from ..images import load_alpha, load_image
 from ..pixels import fit_size, resample, resize
 from ..transfer import RunState, Step, iterate
 from .request import COLORS, LIMITS, Job
+from .worker import in_worker
 
 STARTING = "the first step is being taken"
 PREVIEW_EVERY, CURVE_EVERY, CURVE_POINTS = 0.33, 1.0, 200
@@ -78,6 +80,7 @@ def describe(name: str, reason: str, device: str) -> str:
 # --- frames
 
 
+@in_worker
 def paint(job: Job, resume: Step | None = None) -> Generator[Frame, None, None]:
     """Optimise a picture from files: a frame each third of a second, the last one when the job's time is over.
 
@@ -106,8 +109,10 @@ def paint(job: Job, resume: Step | None = None) -> Generator[Frame, None, None]:
         steps.close()  # type: ignore[attr-defined]
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+        allocator.release()
 
 
+@in_worker
 def sketch(jobs: Sequence[Job]) -> Generator[tuple[int, Frame], None, None]:
     """Paint several jobs one after the other: the job's number and its frames, those without a picture left out."""
     for number, job in enumerate(jobs):
@@ -145,6 +150,7 @@ def load(path: bytes | str) -> Tensor:
     return load_image(path, max_pixels=LIMITS.pixels)
 
 
+@in_worker
 def fitted(path: str, size: int) -> Tensor:
     """A picture at the size of the result."""
     image = load(path)
