@@ -275,7 +275,8 @@ def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace
     """Make one picture, save it, and return its report; Ctrl-C saves the picture of the last step."""
     content = None if job.content is None else load_image(job.content, background=options.background)
     began = time.monotonic()
-    marks: list[tuple[Step, float]] = []
+    marks: list[float] = []  # seconds at each step
+    last: Step | None = None  # alone, since a step holds the pictures of its state
     steps = iterate(
         content,
         inputs.styles,
@@ -289,7 +290,8 @@ def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace
     with tqdm(total=100, disable=options.quiet, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
         try:
             for step in steps:
-                marks.append((step, time.monotonic() - began))
+                last = step
+                marks.append(time.monotonic() - began)
                 if step.note and not options.quiet:
                     _say(step.note)
                 bar.update(100 * step.progress - bar.n)
@@ -300,15 +302,15 @@ def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace
                     save_image(step.image, options.frames / f"{job.output.stem}-{len(marks):05d}.png")
         except KeyboardInterrupt:
             interrupted = True
-    if not marks:
+    if last is None:
         raise KeyboardInterrupt
-    result = marks[-1][0].result
+    result = last.result
     save_image(result.image, job.output, settings=result.metadata, alpha=_alpha(job, result, options))
     if interrupted:
         _say(f"stopped: saved {job.output.name} as it was")
     if result.outcome == "non-finite":
         _say("the loss left the range of numbers: saved the best picture before that")
-    return report_of(result, [seconds for _, seconds in marks], time.monotonic() - began)
+    return report_of(result, marks, time.monotonic() - began)
 
 
 def _alpha(job: Job, result: Result, options: argparse.Namespace) -> Tensor | None:

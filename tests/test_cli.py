@@ -8,8 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+import weakref
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,6 +21,7 @@ from styletransfer import Config, StyleTransferError, cli, load_image, save_imag
 from styletransfer.images import read_settings
 from styletransfer.pixels import resize
 from styletransfer.recipes import RECIPES
+from styletransfer.transfer import Step, iterate
 
 ROOT = Path(__file__).parents[1]
 QUICK = ["--size", "64", "--scales", "1", "--iterations", "2", "--device", "cpu", "--quiet"]
@@ -82,6 +86,24 @@ def test_frames_are_kept_on_the_way(folder: Path) -> None:
         run(folder, "a.png", "s.png", "-o", "o.png", *QUICK, "--iterations", "5", "--frames", "f_", "--every", "2") == 0
     )
     assert sorted(path.name for path in (folder / "f_").iterdir()) == ["o-00002.png", "o-00004.png"]
+
+
+def test_steps_are_let_go_of_on_the_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each holds pictures of its own: kept to the end, a long run would fill the memory."""
+    alive: list[weakref.ref[Step]] = []
+    most = 0
+
+    def watched(*given: Any, **options: Any) -> Iterator[Step]:
+        nonlocal most
+        for step in iterate(*given, **options):
+            alive.append(weakref.ref(step))
+            yield step
+            most = max(most, sum(each() is not None for each in alive))
+
+    monkeypatch.setattr(cli, "iterate", watched)
+    assert run(folder, "a.png", "s.png", "-o", "out.png", *QUICK, "--iterations", "6") == 0
+    assert len(alive) == 6
+    assert most <= 3
 
 
 def test_several_contents_go_into_a_folder(folder: Path) -> None:
