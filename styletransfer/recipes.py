@@ -145,9 +145,9 @@ CROWSON = _published(
 )
 
 RECIPES = {
-    "draft": Config(iterations=(50, 30, 10)),
+    "draft": Config(iterations=(30, 24, 14)),
     "balanced": Config(),
-    "best": Config(octaves=4, iterations=(200, 150, 100)),
+    "best": Config(octaves=4, iterations=(100, 100, 120)),
     "gatys": GATYS,
     "keras": KERAS,
     "tensorflow": TENSORFLOW,

@@ -17,7 +17,7 @@ from torch import Tensor
 from . import pixels, solvers
 from .config import Config, StyleTransferError
 from .features import Network, load_network
-from .objective import Objective, StyleMoments
+from .objective import Evaluation, Objective, StyleMoments
 from .pixels import Size
 from .plan import Plan, is_out_of_memory, make_plan, smaller_tile
 from .start import Masks, checked_image, checked_masks, first_image, resized_mask
@@ -290,8 +290,7 @@ class _Run:
                     state = replace(state, solver=again)
                     continue
                 assert solver.evaluation is not None
-                losses = _losses(solver.evaluation.terms, float(solver.evaluation.loss))
-                entry = {"scale": float(index), "iteration": float(solver.iteration), **losses}
+                entry = {"scale": float(index), "iteration": float(solver.iteration), **_losses(solver.evaluation)}
                 state = replace(state, solver=solver, history=(*state.history, entry))
                 share = 1.0 if self._ended(state, scale) else solver.iteration / scale.iterations
                 outcome = "non-finite" if solver.outcome == "non-finite" else ""
@@ -452,11 +451,11 @@ def _network_dtype(content: Tensor | None, styles: Sequence[Tensor]) -> torch.dt
     return torch.float64 if any(image.dtype == torch.float64 for image in pictures) else None
 
 
-def _losses(terms: dict[str, Tensor], total: float) -> dict[str, float]:
-    """Named losses: the total, the terms' sums, and every layer."""
-    losses = {"total": total}
-    layers = dict(zip(terms, solvers.fetched(*terms.values())))
+def _losses(evaluation: Evaluation) -> dict[str, float]:
+    """Named losses, from the device in one go: the total, the terms' sums, and every layer."""
+    total, *values = solvers.fetched(evaluation.loss, *evaluation.terms.values())
+    layers = dict(zip(evaluation.terms, values))
+    terms: dict[str, float] = {}
     for name, value in layers.items():
-        term = name.split("/")[0]
-        losses[term] = losses.get(term, 0.0) + value
-    return {**losses, **layers}
+        terms[name.split("/")[0]] = terms.get(name.split("/")[0], 0.0) + value
+    return {"total": total, **terms, **layers}
