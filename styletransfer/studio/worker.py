@@ -46,18 +46,22 @@ WORKER = Worker()
 def in_worker(function: Callable[Given, Found]) -> Callable[Given, Found]:
     """The function in the one thread that computes; of a generator, each step."""
 
-    @wraps(function)
-    def once(*given: Given.args, **options: Given.kwargs) -> Found:
-        return WORKER.call(function, *given, **options)
+    if not isgeneratorfunction(function):
+
+        @wraps(function)
+        def once(*given: Given.args, **options: Given.kwargs) -> Found:
+            return WORKER.call(function, *given, **options)
+
+        return once
 
     @wraps(function)
     def steps(*given: Given.args, **options: Given.kwargs) -> Generator[Any, None, None]:
         end = object()
-        generator = cast("Generator[Any, None, None]", function(*given, **options))
+        generator = function(*given, **options)
         try:
             while (found := WORKER.call(next, generator, end)) is not end:
                 yield found
         finally:
             WORKER.call(generator.close)
 
-    return cast("Callable[Given, Found]", steps if isgeneratorfunction(function) else once)
+    return cast("Callable[Given, Found]", steps)
