@@ -23,17 +23,17 @@ from .objective import Objective, term_weights
 from .pixels import Size, fit_size, white_noise
 from .tiles import Tile, tiles_of
 
-TILES = (0, 1024, 512, 256, 128)  # sides in pixels, 0 being the whole picture, in the order in which they are tried
+TILES = (0, 512, 256, 128)  # sides in pixels, 0 being the whole picture, in the order in which they are tried
 HISTORIES = (10, 5, 3, 2)  # pairs of curvature that are given up in turn where memory is short
 OVERHEAD = 150 * 2**20  # bytes of the process that the first steps bring along: kernels, threads, fragments
 USABLE = 0.85  # share of the memory at hand that a plan may use
 LBFGS_PICTURES, ADAM_PICTURES = 11, 11  # that a step holds at its peak beside the optimiser's memory
 LBFGS_EVALUATIONS = 1.06  # that a step spends on average, its line search included
-LBFGS_START = 3  # that the first steps of a scale spend beyond that, until the step's length is found
+LBFGS_START = 3  # steps at the beginning of a scale that spend one more, until the step's length is found
 # What the allocators say, and oneDNN where it finds no room for its workspace.
 OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory", "could not create a primitive")
 CALIBRATION = 256  # long side of the steps that are timed
-TILED_COST = 1.5  # a tile's maps are computed twice before they are gone through backwards
+TILED_COST = 1.35  # a tile's maps are computed twice before they are gone through backwards
 
 
 @dataclass(frozen=True)
@@ -183,14 +183,15 @@ def estimate_seconds(network: Network, config: Config, scales: Sequence[tuple[Si
     size = fit_size(largest, min(CALIBRATION, max(largest)))
     evaluation = _seconds_of_evaluation(network, config, size) / (size[0] * size[1])
     value = _seconds_of_pass()
-    evaluations, start = (LBFGS_EVALUATIONS, LBFGS_START) if config.optimizer == "lbfgs" else (1.0, 0)
+    each, start = (LBFGS_EVALUATIONS, LBFGS_START) if config.optimizer == "lbfgs" else (1.0, 0)
     seconds = 0.0
     for scale, steps in scales:
         pixels = scale[0] * scale[1]
         extra = TILED_COST * _overlap(network, config, scale, tile) if tile and tile < max(scale) else 1.0
         # Each pair takes part in two dot products and two sums, twice where pixels sit at their bounds.
         passes = 30 + (5 * min(config.history, steps / 2) if config.optimizer == "lbfgs" else 0)
-        seconds += (steps * evaluations + start + 1) * evaluation * pixels * extra + steps * passes * value * 3 * pixels
+        evaluations = each * steps + min(start, steps) + 1  # the targets cost about one
+        seconds += evaluations * evaluation * pixels * extra + steps * passes * value * 3 * pixels
     return seconds
 
 
@@ -205,7 +206,7 @@ def _seconds_of_evaluation(network: Network, config: Config, size: Size) -> floa
     generator = torch.Generator().manual_seed(0)
     image = white_noise(size, generator).to(network.mean)
     objective = Objective(network, replace(config, style_weights=()), image, [image])
-    return _least(lambda: float(objective(image).loss), 3)
+    return _least(lambda: float(objective(image).loss), 5)
 
 
 def _seconds_of_pass(length: int = 2**21) -> float:

@@ -14,7 +14,7 @@ import torch
 import torchvision
 from torch import Tensor
 
-from . import pixels, solvers
+from . import allocator, pixels, solvers
 from .config import Config, StyleTransferError
 from .features import Network, load_network
 from .objective import Evaluation, Objective, StyleMoments
@@ -233,6 +233,7 @@ class _Run:
     def _fit_memory(self, plan: Plan) -> None:
         """Take the tiles of the plan, and no more pairs of curvature than it has room for."""
         self.tile = plan.tile
+        allocator.keep_large(not plan.tile)
         if plan.history < self.config.history:
             self.config = replace(self.config, history=plan.history)
             self.notes.append(f"to fit the memory, L-BFGS remembers {plan.history} steps")
@@ -255,6 +256,8 @@ class _Run:
             if tile is None:
                 raise StyleTransferError("there is not enough memory for this picture: choose a smaller size")
             self.tile, self._built = tile, None
+            allocator.keep_large(False)
+            allocator.release()
             self.notes.append(f"memory ran short: going on in tiles of {tile} pixels")
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()

@@ -96,9 +96,13 @@ take()
 print(resident() - before)
 allocator.release()
 print(resident() - before)
+allocator.keep_large(False)
+take()
+print(resident() - before)
 """
     done = subprocess.run([sys.executable, "-c", program], timeout=60, capture_output=True, text=True, check=True)
-    alone, kept, released = map(float, done.stdout.split())
+    alone, kept, released, in_tiles = map(float, done.stdout.split())
     assert alone < 20
     assert 240 < kept < 300
     assert released < 20
+    assert in_tiles < 20

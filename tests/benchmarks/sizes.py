@@ -22,7 +22,7 @@ from plain import machine, write_json
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from styletransfer import Config, load_image
+from styletransfer import Config, allocator, load_image
 from styletransfer.features import load_network
 from styletransfer.pixels import fit_size, resize
 from styletransfer.plan import estimate_seconds, make_plan, peak_memory
@@ -32,7 +32,8 @@ BLOCKS = {"style_layers": ("relu1_1", "relu2_1", "relu3_1"), "content_layers": (
 
 
 def one(options: argparse.Namespace, size: int) -> None:
-    """Run a few steps at one size and print the figures as JSON."""
+    """Run a few steps at one size, as our programs do, and print the figures as JSON."""
+    allocator.keep()
     layers: dict[str, Any] = BLOCKS if options.network != "builtin" else {}
     config = Config(
         network=options.network,
