@@ -15,7 +15,7 @@ FIVE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 ONE_EACH = (1.0,) * 5
 FIFTHS = (0.2,) * 5
 
-_published = partial(Config, octaves=1, tv_weight=0.0)  # octaves are ours
+_published = partial(Config, octaves=1, tv_weight=0.0, preconditioner="none")  # these are ours
 
 # Gatys, Ecker and Bethge 2015, 2016: content 1/2 sum (F-P)^2, the paper's alpha : beta = 1 : 1e3.
 GATYS = _published(
@@ -145,9 +145,9 @@ CROWSON = _published(
 )
 
 RECIPES = {
-    "draft": Config(iterations=(30, 24, 14)),
+    "draft": Config(iterations=(10, 14, 14)),
     "balanced": Config(),
-    "best": Config(octaves=4, iterations=(100, 100, 120)),
+    "best": Config(octaves=4, iterations=(40, 40, 120)),
     "gatys": GATYS,
     "keras": KERAS,
     "tensorflow": TENSORFLOW,

@@ -17,6 +17,7 @@ from .config import Config
 from .losses import widest
 from .objective import Evaluation
 from .pixels import Size, resample
+from .spectrum import Spectrum, learnt
 
 Evaluate = Callable[[Tensor], Evaluation]
 
@@ -31,8 +32,9 @@ class State:
 
     image: the iterate (1, 3, H, W) in 0 .. pixel_range; evaluation: the newest one, of the iterate itself with
     L-BFGS and of the one before it with Adam; iteration, evaluations: counts at this scale; memory: the optimiser's
-    own tensors; average: the running average (without bias correction) or None; best, best_loss: the lowest-loss
-    picture that was evaluated; outcome: "" while going on, "stalled" (no step lowers the loss) or "non-finite".
+    own tensors; spectrum: the curvature that L-BFGS has seen, by frequency and colour; average: the running average
+    (without bias correction) or None; best, best_loss: the lowest-loss picture that was evaluated; outcome: "" while
+    going on, "stalled" (no step lowers the loss) or "non-finite".
     """
 
     image: Tensor
@@ -41,6 +43,7 @@ class State:
     evaluations: int = 0
     memory: tuple[tuple[Tensor, ...], ...] = ()
     updates: int = 0
+    spectrum: Spectrum | None = None
     average: Tensor | None = None
     best: Tensor | None = None
     best_loss: float = math.inf
@@ -48,11 +51,11 @@ class State:
 
 
 def start(image: Tensor, config: Config, previous: State | None = None) -> State:
-    """The state before the first step at a scale; Adam's moments come resampled from the scale before.
+    """The state before the first step at a scale: the spectrum of the scale before, and Adam's moments resampled.
 
     Resampling as in Crowson's style-transfer-pytorch: first moment bicubic, second bilinear and not negative.
     """
-    state = State(image)
+    state = State(image, spectrum=None if previous is None else previous.spectrum)
     if previous is None or config.optimizer != "adam" or not previous.memory:
         return state
     size: Size = (image.shape[-2], image.shape[-1])
@@ -112,9 +115,10 @@ def _lbfgs(state: State, evaluate: Evaluate, config: Config) -> State:
             return state
     newest = state.evaluation
     assert newest is not None
-    gradient = _free(newest.gradient, state.image, config)
-    direction = _boxed_descent(gradient, state, config)
-    length = _first_length(gradient, config) if not state.memory else _later_length(config)
+    held = _held(newest.gradient, state.image, config)
+    gradient = newest.gradient.masked_fill(held, 0)
+    direction = _boxed_descent(gradient, held, state, config)
+    length = _first_length(direction, config) if not state.memory else _later_length(config)
     found: State | None
     if config.line_search == "none":
         found, spent = _unsafe_move(state, direction, length, evaluate, config), 1
@@ -122,7 +126,7 @@ def _lbfgs(state: State, evaluate: Evaluate, config: Config) -> State:
         found, spent = _search(state, direction, gradient, length, evaluate, config)
         if found is None and state.memory:  # the curvature has gone stale: once more, downhill
             length = _first_length(gradient, config)
-            state = replace(state, memory=())
+            state = replace(state, memory=(), spectrum=None)
             found, more = _search(state, -gradient, gradient, length, evaluate, config)
             spent += more
     if found is None:
@@ -134,38 +138,61 @@ def _lbfgs(state: State, evaluate: Evaluate, config: Config) -> State:
     change = (reached.gradient - newest.gradient).masked_fill(moved == 0, 0)
     curvature = _dot(moved, change)
     seen, far, strong = fetched(curvature, moved.norm(), change.norm())
-    # Only positive curvature keeps the direction downhill.
-    memory = (*state.memory, (moved, change, curvature)) if seen > 1e-8 * far * strong else state.memory
-    return replace(found, memory=memory[-config.history :], evaluations=state.evaluations + spent)
+    found = replace(found, evaluations=state.evaluations + spent)
+    if not seen > 1e-8 * far * strong:  # only positive curvature keeps the direction downhill
+        return found
+    spectrum = learnt(state.spectrum, moved, change) if config.preconditioner == "spectrum" else None
+    memory = (*state.memory, (moved, change, curvature))[-config.history :]
+    return replace(found, memory=memory, spectrum=spectrum)
 
 
-def _boxed_descent(gradient: Tensor, state: State, config: Config) -> Tensor:
+def _boxed_descent(gradient: Tensor, held: Tensor, state: State, config: Config) -> Tensor:
     """The L-BFGS direction of the pixels that stay inside the box; those that would leave it go to their bound.
 
-    Without the second pass, a step cut at the bounds is no longer that of the model: line searches were seen to
-    spend ten evaluations where one is enough.
+    Pixels at their bounds and those that go there are out of the guess of the Hessian on either side, as if they were
+    constants (Bertsekas, 1982): otherwise a step cut at the bounds is no longer that of the model, and line searches
+    were seen to spend twenty evaluations where one is enough.
     """
-    direction = _descent(gradient, state.memory)
+    guess = _first_guess(state)
+
+    def inside(fixed: Tensor) -> Tensor:
+        direction = _descent(
+            gradient.masked_fill(fixed, 0),
+            state.memory,
+            lambda values: guess(values.masked_fill(fixed, 0)).masked_fill(fixed, 0),
+        )
+        return direction.masked_fill(fixed, 0)
+
     if not config.box or not state.memory:
-        return direction
-    direction = _free(direction, state.image, config, -gradient)
-    target = state.image + direction
+        return _descent(gradient, state.memory, guess)
+    target = state.image + inside(held)
     leaving = (target < 0) | (target > config.pixel_range)
-    inside = _descent(gradient.masked_fill(leaving, 0), state.memory)
-    inside = _free(inside, state.image, config, -gradient)
-    return torch.where(leaving, target.clamp(0, config.pixel_range) - state.image, inside)
+    return torch.where(leaving, target.clamp(0, config.pixel_range) - state.image, inside(held | leaving))
 
 
-def _descent(gradient: Tensor, memory: tuple[tuple[Tensor, ...], ...]) -> Tensor:
+def _first_guess(state: State) -> Callable[[Tensor], Tensor]:
+    """The inverse Hessian before any pair is told: the spectrum's, scaled to the newest pair (Nocedal and Wright 2006,
+    eq. 7.20, where it is the identity).
+    """
+
+    def divided(values: Tensor) -> Tensor:
+        return values if state.spectrum is None else state.spectrum.divide(values)
+
+    if not state.memory:
+        return divided
+    _, change, curvature = state.memory[-1]
+    scale = curvature / _dot(change, divided(change))
+    return lambda values: divided(values) * scale
+
+
+def _descent(gradient: Tensor, memory: tuple[tuple[Tensor, ...], ...], guess: Callable[[Tensor], Tensor]) -> Tensor:
     """-H g by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4); each pair comes with its dot product."""
     direction = -gradient
     alphas = []
     for moved, change, curvature in reversed(memory):
         alphas.append(_dot(moved, direction) / curvature)
         direction.addcmul_(change, alphas[-1], value=-1)
-    if memory:
-        _, change, curvature = memory[-1]
-        direction *= curvature / _dot(change, change)
+    direction = guess(direction)
     for (moved, change, curvature), alpha in zip(memory, reversed(alphas)):
         direction.addcmul_(moved, alpha - _dot(change, direction) / curvature)
     return direction
@@ -217,10 +244,10 @@ def _unsafe_move(state: State, direction: Tensor, length: float, evaluate: Evalu
     return _remembering_best(replace(state, image=image, evaluation=evaluate(image)))
 
 
-def _first_length(gradient: Tensor, config: Config) -> float:
+def _first_length(direction: Tensor, config: Config) -> float:
     if config.line_search == "none":  # torch.optim.LBFGS's rule, which those systems inherit
-        return min(1.0, 1.0 / max(float(gradient.abs().sum()), 1e-300)) * config.learning_rate
-    rms = float(gradient.cpu().double().square().mean().sqrt())  # squares of small numbers; MPS has no float64
+        return min(1.0, 1.0 / max(float(direction.abs().sum()), 1e-300)) * config.learning_rate
+    rms = float(direction.cpu().double().square().mean().sqrt())  # squares of small numbers; MPS has no float64
     return FIRST_MOVE * config.pixel_range / max(rms, 1e-300)
 
 
@@ -228,13 +255,11 @@ def _later_length(config: Config) -> float:
     return config.learning_rate if config.line_search == "none" else 1.0
 
 
-def _free(values: Tensor, image: Tensor, config: Config, downhill: Tensor | None = None) -> Tensor:
-    """The values with 0 where a pixel at its bound would be pushed out of the box."""
+def _held(gradient: Tensor, image: Tensor, config: Config) -> Tensor:
+    """The pixels at a bound of the box that would be pushed out of it, downhill."""
     if not config.box:
-        return values
-    push = -values if downhill is None else downhill
-    held = ((image <= 0) & (push < 0)) | ((image >= config.pixel_range) & (push > 0))
-    return values.masked_fill(held, 0)
+        return torch.zeros_like(image, dtype=torch.bool)
+    return ((image <= 0) & (gradient > 0)) | ((image >= config.pixel_range) & (gradient < 0))
 
 
 def _boxed(image: Tensor, config: Config) -> Tensor:

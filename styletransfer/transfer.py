@@ -381,7 +381,17 @@ class _Run:
         return RunState(0, solvers.start(image, config))
 
     def _next_scale(self, state: RunState, index: int) -> RunState:
-        image = pixels.resize(solvers.result(state.solver, self.config), self.schedule[index].size)
+        """The scale before, enlarged; where it began as the content, with the detail of the content that it was too
+        small to hold. Without that the next scale starts blurred: on three pairs it ended 3 % higher.
+        """
+        size = self.schedule[index].size
+        painted = solvers.result(state.solver, self.config)
+        if self.config.init == "content" and self.content is not None:
+            content = self._to_work(self.content)
+            before, after = (pixels.resize(content, each) for each in (pixels.size_of(painted), size))
+            image = (after + pixels.resample(painted - before, size)).clamp(0, 1)
+        else:
+            image = pixels.resize(painted, size)
         solver = solvers.start(image * self.config.pixel_range, self.config, state.solver)
         return RunState(index, solver, state.evaluations + state.solver.evaluations, state.history)
 

@@ -27,6 +27,7 @@ RANKS = {
     "tiles": 2,
     "start": 2,
     "objective": 3,
+    "spectrum": 3,
     "plan": 4,
     "solvers": 4,
     "transfer": 5,
