@@ -113,7 +113,7 @@ def test_without_a_search_lbfgs_blows_up_where_with_one_it_converges() -> None:
         return (1e6 * (image - 0.3).abs().pow(1.5)).sum() + (1e3 * (image - 0.3)).pow(4).sum()
 
     begin = torch.full(SHAPE, 0.9, dtype=torch.float64) - 0.1 * draw(1).abs()
-    plain = Config(box=False, preconditioner="none")
+    plain = Config(box=False, history=20, preconditioner="none")
     safe = run(loss, begin, plain, 40)
     bare = run(loss, begin, replace(plain, line_search="none", learning_rate=1.0), 40)
     assert safe.evaluation and bare.evaluation

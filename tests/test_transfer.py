@@ -186,6 +186,15 @@ def test_strength_0_is_the_content_and_100_has_no_content_term(network: Network)
     assert "content" not in stylize(content, [picture(2)], replace(LBFGS, strength=100), network=network).history[-1]
 
 
+def test_the_next_scale_has_the_detail_that_the_last_was_too_small_for(network: Network) -> None:
+    """Where nothing is changed at the small scale, the large one begins as the content, down to the single pixel."""
+    content = torch.rand(1, 3, 80, 96, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    first = next(iterate(content, [picture(2)], replace(LBFGS, strength=0.0), network=network))
+    *_, last = iterate(content, [picture(2)], replace(LBFGS, strength=0.0), network=network)
+    assert torch.allclose(first.image, resize(content, (40, 48)), atol=1e-12)
+    assert torch.allclose(last.image, content, atol=1e-12)
+
+
 def test_an_absent_term_is_a_job_of_its_own(network: Network) -> None:
     content = stylize(picture(1), [], replace(LBFGS, init="noise", iterations=(20,)), network=network)
     assert "style" not in content.history[0] and content.history[-1]["total"] < 0.2 * content.history[0]["total"]

@@ -4,8 +4,8 @@
 
 The mark is style + 0.05 content (relative, one octave, VGG-19's blocks 1-3, float32) of what the plain loop has after
 300 steps of torch's L-BFGS from the content at 384 px, with its values free: no file can hold them. `clamped` is that
-picture as it is saved; `boxed` is the loop that clamps its values at every evaluation, as PyTorch's tutorial does. Each
-quality then runs its own scales and steps on the same losses, within [0, 1], and is judged in the same way: its
+picture as it is saved; `--boxed` adds the loop that clamps its values at every evaluation, as PyTorch's tutorial does.
+Each quality then runs its own scales and steps on the same losses, within [0, 1], and is judged in the same way: its
 loss over the mark, and the plain loop's seconds over its own. The last column is Draft with the built-in network at
 256 px: the share of the style loss it takes off, its seconds, and those after which the first 80 % were off.
 """
@@ -113,6 +113,7 @@ def main() -> None:
     parser.add_argument("--contents", type=Path, required=True)
     parser.add_argument("--styles", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=6)
+    parser.add_argument("--boxed", action="store_true", help="run the loop that clamps, too")
     parser.add_argument("--qualities", default="draft,balanced,best")
     parser.add_argument("--try", dest="tries", action="append", default=[], help="scales:iterations, like .5,1:80,40")
     parser.add_argument("--json", type=Path)
@@ -125,7 +126,8 @@ def main() -> None:
     for text in options.tries:
         scales, iterations = text.split(":")
         courses[text] = tuple(map(float, scales.split(","))), tuple(map(int, iterations.split(",")))
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ["clamped", "boxed", *courses]}
+    loop_names = ["clamped", "boxed"] if options.boxed else ["clamped"]
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in [*loop_names, *courses]}
     drafts: list[tuple[float, float, float]] = []
     pairs = list(product(sorted(options.contents.iterdir()), sorted(options.styles.iterdir())))
     print(machine())
@@ -136,8 +138,10 @@ def main() -> None:
         picture, seconds = plain_run(plain, photo, painting, boxed=False)
         mark = judged(judge, content, style, picture, judge_config)[1]
         line = f"{content_path.stem} + {style_path.stem}: plain {mark:.4f} in {seconds:.0f} s"
-        boxed, boxed_seconds = plain_run(plain, photo, painting, boxed=True)
-        for name, each, spent in (("clamped", picture, seconds), ("boxed", boxed, boxed_seconds)):
+        loops = [("clamped", picture, seconds)]
+        if options.boxed:
+            loops.append(("boxed", *plain_run(plain, photo, painting, boxed=True)))
+        for name, each, spent in loops:
             total = judged(judge, content, style, each.clamp(0, 1), judge_config)[1]
             found[name].append((total / mark, seconds / spent))
             line += f"; {name} {total / mark:.2f}x in 1/{seconds / spent:.1f}"
