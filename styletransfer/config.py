@@ -135,7 +135,7 @@ class Config:
     size: int | str = _option(512, "long side of the result in pixels, or original", low=16, high=32768)
     scales: tuple[float, ...] = _option((0.25, 0.5, 1.0), "coarse to fine: fractions of the size", low=0.01, high=1)
     iterations: tuple[int, ...] = _option(
-        (15, 20, 62), "steps at each scale; the last number serves the rest", item=int, low=1, high=100000
+        (12, 16, 54), "steps at each scale; the last number serves the rest", item=int, low=1, high=100000
     )
     tolerance: float = _option(
         0.0, "a scale ends when ten steps lower the loss by less than this share; 0: never", low=0, high=1

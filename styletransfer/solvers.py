@@ -16,7 +16,7 @@ from torch import Tensor
 from .config import Config
 from .losses import widest
 from .objective import Evaluation
-from .pixels import Size, resample
+from .pixels import resample, size_of
 from .spectrum import Spectrum, learnt
 
 Evaluate = Callable[[Tensor], Evaluation]
@@ -58,8 +58,8 @@ def start(image: Tensor, config: Config, previous: State | None = None) -> State
     state = State(image, spectrum=None if previous is None else previous.spectrum)
     if previous is None or config.optimizer != "adam" or not previous.memory:
         return state
-    size: Size = (image.shape[-2], image.shape[-1])
     first, second = previous.memory[0]
+    size = size_of(image)
     memory = (resample(first, size), resample(second, size, "bilinear").clamp_min(0))
     return replace(state, memory=(memory,), updates=previous.updates)
 
@@ -174,15 +174,13 @@ def _first_guess(state: State) -> Callable[[Tensor], Tensor]:
     """The inverse Hessian before any pair is told: the spectrum's, scaled to the newest pair (Nocedal and Wright 2006,
     eq. 7.20, where it is the identity).
     """
-
-    def divided(values: Tensor) -> Tensor:
-        return values if state.spectrum is None else state.spectrum.divide(values)
-
+    image, spectrum = state.image, state.spectrum
+    divide = (lambda values: values) if spectrum is None else spectrum.divider(size_of(image), image)
     if not state.memory:
-        return divided
+        return divide
     _, change, curvature = state.memory[-1]
-    scale = curvature / _dot(change, divided(change))
-    return lambda values: divided(values) * scale
+    scale = curvature / _dot(change, divide(change))
+    return lambda values: divide(values) * scale
 
 
 def _descent(gradient: Tensor, memory: tuple[tuple[Tensor, ...], ...], guess: Callable[[Tensor], Tensor]) -> Tensor:

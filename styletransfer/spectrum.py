@@ -9,6 +9,7 @@ band of frequencies on each of three axes of colour: 60 steps did what 100 had d
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -42,19 +43,21 @@ class Spectrum:
         relative: Tensor = (found / strongest).nan_to_num(1) + FLOOR
         return relative
 
-    def divide(self, values: Tensor) -> Tensor:
-        """Values (1, 3, H, W) with each wave divided by its band's curvature: a symmetric, positive definite map."""
-        near = _near(values)
-        gains = (1 / self.curvature).to(near.dtype)
-        place = _places(size_of(near), near)
-        lower = place.floor().long().clamp_max(BANDS - 2)
-        share = place - lower
-        waves = _waves(near)
-        for wave, gain in zip(waves, gains):
-            wave *= torch.lerp(gain[lower], gain[lower + 1], share)
-        back = torch.fft.irfft2(waves, s=size_of(near))
-        divided: Tensor = (_axes(near).T @ back.flatten(1)).view_as(near)
-        return divided.to(values.device)
+    def divider(self, size: Size, like: Tensor) -> Callable[[Tensor], Tensor]:
+        """A map of values (1, 3, H, W) that divides each wave by its band's curvature: symmetric, positive definite."""
+        like = _near(like)
+        inverse = (1 / self.curvature).to(like.dtype)
+        places = _places(size, like)
+        lower = places.long().clamp_max(BANDS - 2)
+        gains = torch.stack([torch.lerp(each[lower], each[lower + 1], places - lower) for each in inverse])
+        axes = _axes(like)
+
+        def divide(values: Tensor) -> Tensor:
+            waves = _waves(_near(values)).mul_(gains)
+            divided: Tensor = axes.T @ torch.fft.irfft2(waves, s=size).flatten(1)
+            return divided.view(values.shape).to(values.device)
+
+        return divide
 
 
 def learnt(spectrum: Spectrum | None, move: Tensor, change: Tensor) -> Spectrum:
