@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from styletransfer import losses, objective, solvers
+from styletransfer import losses, objective, solvers, spectrum
 from styletransfer.config import STATISTICS, STYLE_NORMS, TOTAL_VARIATIONS, Config
 from styletransfer.features import Design, Network, load_network
 from styletransfer.images import load_image
@@ -132,7 +132,7 @@ def test_no_step_uses_float64_on_mps_which_has_none(
     network: Network, optimizer: str, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     width = losses.widest(torch.device(device))
-    for module in (objective, solvers):
+    for module in (objective, solvers, spectrum):
         monkeypatch.setattr(module, "widest", lambda _: width)
     config = replace(CONFIG, optimizer=optimizer)
     single = copy.deepcopy(network).to_working(torch.device("cpu"), torch.float32)
