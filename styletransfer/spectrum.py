@@ -63,16 +63,18 @@ class Spectrum:
 def learnt(spectrum: Spectrum | None, move: Tensor, change: Tensor) -> Spectrum:
     """What was known, and one more step (1, 3, H, W) with the change of the gradient along it."""
     move, change = _near(move), _near(change)
-    bands = _places(size_of(move), move).round().long()
-    index = torch.stack([axis * BANDS + bands for axis in range(3)]).flatten()
+    bands = _places(size_of(move), move).round().long().flatten()
     exact = widest(move.device)
 
     def by_band(values: Tensor) -> Tensor:
-        sums = torch.zeros(3 * BANDS, dtype=exact, device=values.device)
-        return sums.index_add_(0, index, values.flatten().to(exact)).view(3, BANDS)
+        sums = torch.zeros(BANDS, dtype=exact, device=values.device)
+        return sums.index_add_(0, bands, values.flatten().to(exact))
 
-    one, other = _waves(move), _waves(change)
-    bends, moves = by_band((one.conj() * other).real), by_band(one.real.square() + one.imag.square())
+    found = []
+    for axis in _axes(move):  # one at a time: of a large picture each takes a third of its memory, several times
+        one, other = (torch.fft.rfft2(torch.tensordot(axis, each[0], 1)) for each in (move, change))
+        found.append((by_band((one.conj() * other).real), by_band(one.real.square() + one.imag.square())))
+    bends, moves = (torch.stack(each) for each in zip(*found))
     whole = moves.sum()
     if spectrum is None:
         return Spectrum(bends / whole, moves / whole)
