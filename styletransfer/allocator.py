@@ -23,13 +23,13 @@ def keep() -> None:
     _keeping = True
     _call("mallopt", ARENA_MAX, 1)
     _call("mallopt", TRIM_THRESHOLD, 2**31 - 1)
+    _call("mallopt", MMAP_THRESHOLD, LARGE)
     keep_large(True)
 
 
 def keep_large(wanted: bool) -> None:
     """Whether pieces over 32 MB are kept as well, in a program that keeps; no other is touched."""
     if _keeping:
-        _call("mallopt", MMAP_THRESHOLD, LARGE)
         _call("mallopt", MMAP_MAX, 0 if wanted else MAPPED)
 
 

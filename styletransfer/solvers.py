@@ -154,6 +154,8 @@ def _boxed_descent(gradient: Tensor, held: Tensor, state: State, config: Config)
     were seen to spend twenty evaluations where one is enough.
     """
     guess = _first_guess(state)
+    if not config.box or not state.memory:
+        return _descent(gradient, state.memory, guess)
 
     def inside(fixed: Tensor) -> Tensor:
         direction = _descent(
@@ -163,8 +165,6 @@ def _boxed_descent(gradient: Tensor, held: Tensor, state: State, config: Config)
         )
         return direction.masked_fill(fixed, 0)
 
-    if not config.box or not state.memory:
-        return _descent(gradient, state.memory, guess)
     target = state.image + inside(held)
     leaving = (target < 0) | (target > config.pixel_range)
     return torch.where(leaving, target.clamp(0, config.pixel_range) - state.image, inside(held | leaving))

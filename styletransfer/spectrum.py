@@ -53,7 +53,8 @@ class Spectrum:
         axes = _axes(like)
 
         def divide(values: Tensor) -> Tensor:
-            waves = _waves(_near(values)).mul_(gains)
+            colours = (axes @ _near(values)[0].flatten(1)).view(3, *size)
+            waves = torch.fft.rfft2(colours).mul_(gains)  # half of the plane: the other half mirrors it
             divided: Tensor = axes.T @ torch.fft.irfft2(waves, s=size).flatten(1)
             return divided.view(values.shape).to(values.device)
 
@@ -79,12 +80,6 @@ def learnt(spectrum: Spectrum | None, move: Tensor, change: Tensor) -> Spectrum:
     if spectrum is None:
         return Spectrum(bends / whole, moves / whole)
     return Spectrum(FADING * spectrum.bends + bends / whole, FADING * spectrum.moves + moves / whole)
-
-
-def _waves(picture: Tensor) -> Tensor:
-    """The picture's axes of colour by frequency (3, H, W // 2 + 1), complex; the other half of the plane mirrors it."""
-    waves: Tensor = torch.fft.rfft2((_axes(picture) @ picture[0].flatten(1)).view_as(picture[0]))
-    return waves
 
 
 def _axes(picture: Tensor) -> Tensor:
