@@ -330,7 +330,7 @@ def report_of(result: Result, marks: Sequence[float], total: float) -> dict[str,
         scales[str(int(entry["scale"]))] = scales.get(str(int(entry["scale"])), 0.0) + seconds
     return {
         "outcome": result.outcome,
-        "history": list(result.history),
+        "history": [dict(losses) for losses in result.history],
         "seconds": {"total": total, "scales": scales, "steps": steps},
         "peak_memory": peak_memory(),
         "metadata": result.metadata,

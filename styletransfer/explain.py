@@ -6,7 +6,7 @@ Source: Gatys, Ecker and Bethge, 2015 (A Neural Algorithm of Artistic Style), fi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -83,7 +83,7 @@ def reconstructions(
         yield Reconstruction("style", layers[:count], done.image, _losses(done.history[-1]))
 
 
-def _losses(entry: dict[str, float]) -> dict[str, float]:
+def _losses(entry: Mapping[str, float]) -> dict[str, float]:
     return {name: value for name, value in entry.items() if name not in ("scale", "iteration")}
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from .config import Config
 from .features import Network, wanted_layers
-from .losses import Moments, content_scale, mix, squared_error, style_loss, tapped_sums, total_variation, widen, widest
+from .losses import Moments, content_scale, mix, squared_error, style_loss, tapped_sums, total_variation, widest
 from .pixels import Size, halve, size_of
 from .tiles import Tile, summed, tiles_of
 
@@ -107,13 +107,13 @@ class Objective:
     # --- targets
 
     def _content_maps(self, content: Tensor) -> dict[str, Tensor]:
-        """The content's activations, whole."""
+        """The content's activations, whole, in the number format that the network computes."""
         maps: dict[str, Tensor] = {}
         for tile in self._tiles(size_of(content), list(self.content_weights)):
             found = self.network.bare(tile.outside(content), self.content_weights)
             for layer, part in found.items():
                 stride = self.network.reach(layer)[0]
-                inside = widen(self.network.headed(layer, tile.of_own(part, stride)))
+                inside = self.network.headed(layer, tile.of_own(part, stride))
                 if layer not in maps:
                     height, width = (length // stride for length in size_of(content))
                     maps[layer] = inside.new_empty((1, inside.shape[1], height, width))
@@ -161,11 +161,11 @@ class Objective:
     def __call__(self, image: Tensor) -> Evaluation:
         """Loss, gradient and terms at a picture (1, 3, H, W) in [0, 1]; safe in any grad mode of the calling thread."""
         with torch.inference_mode(False), torch.enable_grad():
-            pixels = image.detach().clone().requires_grad_(True)
+            pixels = (image.clone() if image.is_inference() else image.detach()).requires_grad_(True)
             terms = self._terms(pixels)
             loss = torch.stack([term.to(widest(term.device)) for term in terms.values()]).sum()
             (gradient,) = torch.autograd.grad(loss, pixels)
-        return Evaluation(loss.detach(), gradient, {name: term.detach() for name, term in terms.items()})
+        return Evaluation(loss.detach(), gradient.contiguous(), {name: term.detach() for name, term in terms.items()})
 
     def _terms(self, image: Tensor) -> dict[str, Tensor]:
         contents: dict[str, Tensor] = {}

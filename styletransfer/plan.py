@@ -27,7 +27,7 @@ TILES = (0, 512, 256, 128)  # sides in pixels, 0 being the whole picture, in the
 HISTORIES = (10, 5, 3, 2)  # pairs of curvature that are given up in turn where memory is short
 OVERHEAD = 150 * 2**20  # bytes of the process that the first steps bring along: kernels, threads, fragments
 USABLE = 0.85  # share of the memory at hand that a plan may use
-LBFGS_PICTURES, ADAM_PICTURES = 11, 11  # that a step holds at its peak beside the optimiser's memory
+LBFGS_PICTURES, ADAM_PICTURES = 10, 11  # that a step holds at its peak beside the optimiser's memory
 LBFGS_EVALUATIONS = 1.06  # that a step spends on average, its line search included
 LBFGS_START = 3  # steps at the beginning of a scale that spend one more, until the step's length is found
 # What the allocators say, and oneDNN where it finds no room for its workspace.
@@ -77,10 +77,9 @@ def memory_needed(network: Network, config: Config, size: Size, tile: int, *, co
     layers = [*(content_layers if content and content_weight else ()), *(style_layers if style_weight else ())]
     if not layers:
         return 0
-    item = network.mean.element_size()
     stride, halo = max(network.reach(layer) for layer in layers)
     largest = max(_area(each) for each in tiles_of(size, tile, stride, halo))
-    picture = 3 * size[0] * size[1] * item
+    picture, item = 3 * size[0] * size[1] * network.mean.element_size(), network.features[0].weight.element_size()
     targets = 0
     for layer in content_layers if content and content_weight else ():
         targets += network.width(layer) * size[0] * size[1] // network.reach(layer)[0] ** 2 * item

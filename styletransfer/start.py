@@ -29,11 +29,10 @@ def checked_image(image: Tensor, what: str) -> Tensor:
         image = image.float()
     if image.numel() == 0 or not bool(torch.isfinite(image).all()):
         raise StyleTransferError(f"{what} is empty or holds values that are not finite")
-    if float(image.min()) < -1e-3 or float(image.max()) > 1 + 1e-3:
-        raise StyleTransferError(
-            f"{what} must have values in [0, 1], got {float(image.min()):.3g} to {float(image.max()):.3g}"
-        )
-    return image.clamp(0, 1)
+    low, high = (float(value) for value in image.aminmax())
+    if low < -1e-3 or high > 1 + 1e-3:
+        raise StyleTransferError(f"{what} must have values in [0, 1], got {low:.3g} to {high:.3g}")
+    return image if low >= 0 and high <= 1 else image.clamp(0, 1)
 
 
 def checked_masks(masks: Masks, styles: int) -> list[Tensor | None]:

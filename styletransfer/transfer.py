@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import platform
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -36,6 +36,35 @@ class Scale:
     iterations: int
 
 
+class Losses(Mapping[str, float]):
+    """A step's losses by name, and its `scale` and `iteration`.
+
+    They come from the device in one go when the first is read: a run waits for no numbers that nobody looks at.
+    """
+
+    def __init__(self, scale: int, iteration: int, evaluation: Evaluation) -> None:
+        self._place = {"scale": float(scale), "iteration": float(iteration)}
+        self._loss, self._terms = evaluation.loss, evaluation.terms
+
+    @cached_property
+    def _values(self) -> dict[str, float]:
+        total, *values = solvers.fetched(self._loss, *self._terms.values())
+        layers = dict(zip(self._terms, values))
+        terms: dict[str, float] = {}
+        for name, value in layers.items():
+            terms[name.split("/")[0]] = terms.get(name.split("/")[0], 0.0) + value
+        return {**self._place, "total": total, **terms, **layers}
+
+    def __getitem__(self, name: str) -> float:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
 @dataclass(frozen=True)
 class RunState:
     """All that continuing a run needs: the scale's index, the solver's state there, evaluations and steps before it."""
@@ -43,7 +72,7 @@ class RunState:
     scale: int
     solver: solvers.State
     evaluations: int = 0
-    history: tuple[dict[str, float], ...] = ()
+    history: tuple[Losses, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -102,7 +131,7 @@ class Result:
 
     image: Tensor
     raw: Tensor
-    history: tuple[dict[str, float], ...]
+    history: tuple[Losses, ...]
     outcome: str
     metadata: dict[str, Any]
     state: RunState
@@ -293,8 +322,8 @@ class _Run:
                     state = replace(state, solver=again)
                     continue
                 assert solver.evaluation is not None
-                entry = {"scale": float(index), "iteration": float(solver.iteration), **_losses(solver.evaluation)}
-                state = replace(state, solver=solver, history=(*state.history, entry))
+                losses = Losses(index, solver.iteration, solver.evaluation)
+                state = replace(state, solver=solver, history=(*state.history, losses))
                 share = 1.0 if self._ended(state, scale) else solver.iteration / scale.iterations
                 outcome = "non-finite" if solver.outcome == "non-finite" else ""
                 yield Step(
@@ -342,14 +371,14 @@ class _Run:
             self.network, config, content, styles, self.style_targets.get(key), masks=masks, tile=self.tile
         )
         self.style_targets[key] = objective.style_targets
-        if config.pixel_range == 1:
-            return objective
 
-        def in_range(image: Tensor) -> Any:
-            evaluation = objective(image / config.pixel_range)
-            return evaluation._replace(gradient=evaluation.gradient / config.pixel_range)
+        def evaluate(image: Tensor) -> Evaluation:
+            loss, gradient, terms = objective(image if config.pixel_range == 1 else image / config.pixel_range)
+            if self.tile:
+                allocator.release()  # what the tiles took is room for the optimiser now
+            return Evaluation(loss, gradient if config.pixel_range == 1 else gradient / config.pixel_range, terms)
 
-        return in_range
+        return evaluate
 
     def _style_at(self, style: Tensor, size: Size) -> Tensor:
         """A style picture at the brush size asked for: its aspect is kept."""
@@ -462,13 +491,3 @@ def _network_dtype(content: Tensor | None, styles: Sequence[Tensor]) -> torch.dt
     """float64 where a picture is; otherwise the configuration's own choice."""
     pictures = [image for image in (content, *styles) if isinstance(image, Tensor)]
     return torch.float64 if any(image.dtype == torch.float64 for image in pictures) else None
-
-
-def _losses(evaluation: Evaluation) -> dict[str, float]:
-    """Named losses, from the device in one go: the total, the terms' sums, and every layer."""
-    total, *values = solvers.fetched(evaluation.loss, *evaluation.terms.values())
-    layers = dict(zip(evaluation.terms, values))
-    terms: dict[str, float] = {}
-    for name, value in layers.items():
-        terms[name.split("/")[0]] = terms.get(name.split("/")[0], 0.0) + value
-    return {"total": total, **terms, **layers}

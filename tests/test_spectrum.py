@@ -13,10 +13,10 @@ from torch import Tensor
 from styletransfer import solvers
 from styletransfer.config import Config
 from styletransfer.objective import Evaluation
-from styletransfer.pixels import size_of
-from styletransfer.spectrum import AXES, BANDS, FLOOR, Spectrum, learnt
+from styletransfer.spectrum import AXES, BANDS, CONTRAST, FLOOR, Spectrum, learnt
 
 SIZE = (24, 32)
+EVEN = torch.ones(1, 1, 2, 2)  # no square curves more than another
 
 
 def draw(seed: int, size: tuple[int, int] = SIZE) -> Tensor:
@@ -36,7 +36,7 @@ def band(down: int, across: int) -> float:
 
 
 def divided(spectrum: Spectrum, values: Tensor) -> Tensor:
-    return spectrum.divider(size_of(values), values)(values)
+    return spectrum.divider(values)(values)
 
 
 def test_the_curvature_of_every_band_and_colour_is_found_again() -> None:
@@ -54,6 +54,30 @@ def test_the_curvature_of_every_band_and_colour_is_found_again() -> None:
     assert torch.allclose(spectrum.curvature, wanted + FLOOR, atol=1e-9)
 
 
+def test_squares_that_curve_more_are_told_apart_and_divided_by_it() -> None:
+    """One half of the picture curves four times as much as the other, the same at every frequency."""
+    curved = torch.ones(1, 1, 64, 96, dtype=torch.float64)
+    curved[..., 48:] = 4
+    spectrum = None
+    for seed in range(30):
+        move = draw(seed, (64, 96))
+        spectrum = learnt(spectrum, move, curved * move)
+    assert spectrum is not None
+    left, right = spectrum.contrast.split(3, -1)
+    assert float(right.mean() / left.mean()) == pytest.approx(4, rel=0.05)
+    assert left.shape == (1, 1, 4, 3)
+    gains = (divided(spectrum, move) / move).abs().flatten(0, 2).median(0).values
+    assert float(gains[:32].mean() / gains[-32:].mean()) == pytest.approx(4, rel=0.1)
+
+
+def test_no_square_is_told_apart_by_more_than_the_contrast() -> None:
+    move = draw(1, (64, 64))
+    change = move.clone()
+    change[..., :16, :16] *= 1e6
+    found = learnt(None, move, change).contrast
+    assert found.max() <= CONTRAST and found.min() >= 1 / CONTRAST
+
+
 def test_a_direction_that_bends_down_counts_as_flat() -> None:
     spectrum = learnt(None, wave(1, 0, 0) + wave(6, 8, 0), 3 * wave(6, 8, 0) - wave(1, 0, 0))
     assert float(spectrum.curvature[0, round(band(1, 0))]) == FLOOR
@@ -63,8 +87,8 @@ def test_a_direction_that_bends_down_counts_as_flat() -> None:
 def test_a_wave_is_divided_by_the_curvature_around_it(place: tuple[int, int, int]) -> None:
     """Between two bands the inverse is interpolated; at the highest frequency it is the last band's own."""
     down, across, axis = place
-    moves = torch.ones(3, BANDS, dtype=torch.float64)
-    spectrum = Spectrum(torch.rand(3, BANDS, generator=torch.Generator().manual_seed(1)).double() + 0.1, moves)
+    bends = torch.rand(3, BANDS, generator=torch.Generator().manual_seed(1)).double() + 0.1
+    spectrum = Spectrum(bends, torch.ones(3, BANDS, dtype=torch.float64), EVEN, EVEN)
     inverse = 1 / spectrum.curvature[axis]
     at = band(down, across)
     lower = min(int(at), BANDS - 2)
@@ -82,7 +106,7 @@ def test_dividing_is_symmetric_and_positive_at_every_size(height: int, width: in
 
 
 def test_one_curvature_everywhere_changes_nothing_but_the_scale() -> None:
-    flat = Spectrum(torch.full((3, BANDS), 7.0), torch.ones(3, BANDS))
+    flat = Spectrum(torch.full((3, BANDS), 7.0), torch.ones(3, BANDS), EVEN, EVEN)
     picture = draw(5).float()
     assert torch.allclose(divided(flat, picture), picture / (1 + FLOOR), atol=1e-6)
     assert divided(flat, picture).dtype == torch.float32

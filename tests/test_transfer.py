@@ -73,6 +73,18 @@ def test_stylize_is_the_loop_and_its_callback_sees_every_step(network: Network) 
     assert set(result.seconds) == {"48x40", "96x80", "total"}
 
 
+def test_losses_come_from_the_device_when_they_are_read(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adam's own wait for a step's loss is the only one until somebody looks."""
+    waits: list[int] = []
+    fetched = solvers.fetched
+    monkeypatch.setattr(solvers, "fetched", lambda *values: (waits.append(len(values)), fetched(*values))[1])
+    result = stylize(picture(1), [picture(2)], ADAM, network=network)
+    assert len(waits) == len(result.history)
+    for _ in range(2):
+        assert result.history[-1]["total"] > result.history[-1]["style"] > 0
+    assert len(waits) == len(result.history) + 1
+
+
 @pytest.mark.parametrize(
     "config", [LBFGS, ADAM, replace(ADAM, init="noise", averaging=0.0)], ids=["lbfgs", "adam", "noise"]
 )
