@@ -250,7 +250,7 @@ def _masks(options: argparse.Namespace) -> list[Tensor | None] | None:
 def foretold(job: Job, styles: Sequence[Tensor], config: Config, network: Network) -> str:
     """What a run will take, in two lines: sizes, steps and seconds, then memory and tiles."""
     model = styles[0] if job.content is None else load_image(job.content)
-    scales = schedule(config, size_of(model), network.stride)
+    scales = schedule(config, size_of(model), network)
     plan = make_plan(network, config, scales[-1].size, content=job.content is not None)
     seconds = estimate_seconds(network, config, [(scale.size, scale.iterations) for scale in scales], plan.tile)
     steps = ", ".join(f"{scale.size[1]}x{scale.size[0]} {scale.iterations} steps" for scale in scales)

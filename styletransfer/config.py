@@ -33,6 +33,10 @@ KEEPS = ("best", "last")
 COLORS = ("style", "content", "match")
 STYLE_COLORS = ("keep", "match")
 
+# Steps at each scale where the settings leave them to the network. The last 30 lower the loss of VGG-19's picture by
+# 5 %, and that of the compact network's by 1.5 %, since VGG-19 is the judge: there they would be felt as a wait alone.
+STEPS, COMPACT_STEPS = (12, 16, 84), (12, 16, 54)
+
 LONGEST_SEQUENCE = 100  # the networks have 16 convolutions
 LONGEST_TEXT = 4096  # a path's limit on most systems
 
@@ -135,7 +139,11 @@ class Config:
     size: int | str = _option(512, "long side of the result in pixels, or original", low=16, high=32768)
     scales: tuple[float, ...] = _option((0.25, 0.5, 1.0), "coarse to fine: fractions of the size", low=0.01, high=1)
     iterations: tuple[int, ...] = _option(
-        (12, 16, 54), "steps at each scale; the last number serves the rest", item=int, low=1, high=100000
+        (),
+        "steps at each scale; the last number serves the rest; empty: the network's own choice",
+        item=int,
+        low=1,
+        high=100000,
     )
     tolerance: float = _option(
         0.0, "a scale ends when ten steps lower the loss by less than this share; 0: never", low=0, high=1
@@ -189,8 +197,11 @@ class Config:
             )
         if list(self.scales) != sorted(self.scales) or not self.scales or self.scales[-1] != 1:
             raise StyleTransferError(f"scales must rise and end at 1, like 0.25,0.5,1: got {_shown(self.scales)}")
-        if not self.iterations:
-            raise StyleTransferError("iterations is empty: one number of steps, or one for each scale")
+
+    def steps(self, own: tuple[int, ...] = STEPS) -> tuple[int, ...]:
+        """Steps at each of the scales; `own` are the network's, for settings that leave it the choice."""
+        given = self.iterations or own
+        return (given + given[-1:] * len(self.scales))[: len(self.scales)]
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON values (tuples become lists)."""

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
 from . import winograd
-from .config import Config, StyleTransferError
+from .config import COMPACT_STEPS, STEPS, Config, StyleTransferError
 from .weights import BUILTIN, Weights, available, load_weights, on_disk
 
 logger = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Design:
     bgr: bool = False
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     content_layers: tuple[str, ...] = ("relu4_2",)
+    iterations: tuple[int, ...] = STEPS
 
 
 # The original weights take 0-255 minus the mean: in [0, 1] this is a standard deviation of 1/255.
@@ -97,7 +98,12 @@ def compact_design(shapes: Shapes) -> Design:
         raise StyleTransferError("not a compact network: it has no heads that fit its layers")
     firsts = tuple(name for name in heads if name.endswith("_1"))
     others = tuple(name for name in heads if name not in firsts)
-    return Design(tuple(widths), style_layers=firsts or heads, content_layers=others[-1:] or heads[-1:])
+    return Design(
+        tuple(widths),
+        style_layers=firsts or heads,
+        content_layers=others[-1:] or heads[-1:],
+        iterations=COMPACT_STEPS,
+    )
 
 
 def compact_heads(shapes: Shapes) -> dict[str, int]:

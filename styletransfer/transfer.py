@@ -246,7 +246,7 @@ class _Run:
         if self.content is not None and config.style_color == "match":
             self.style_targets = {}  # they depend on the content
             self.styles = [pixels.match_colors(style, self.content) for style in self.styles]
-        self.schedule = schedule(config, self._frame(), network.stride)
+        self.schedule = schedule(config, self._frame(), network)
         self.notes: list[str] = []
         self._careful = False
         self._built: tuple[Scale, solvers.Evaluate] | None = None
@@ -453,6 +453,7 @@ class _Run:
             "device": self.device.type,
             "precision": str(self.network.features[0].weight.dtype).removeprefix("torch."),
             "seed": self.config.seed,
+            "steps": list(self.config.steps(self.network.design.iterations)),
             "sizes": sizes,
             "masked": self.masks is not None,
             "outcome": outcome,
@@ -465,16 +466,15 @@ class _Run:
         }
 
 
-def schedule(config: Config, frame: Size, stride: int) -> tuple[Scale, ...]:
+def schedule(config: Config, frame: Size, network: Network) -> tuple[Scale, ...]:
     """The sizes (H, W) and steps of a run, coarse to fine, for a picture of the given frame.
 
     Scales whose short side is under twice the network's stride are left out, but for the last. Raises
     StyleTransferError where even the last is smaller than the network's stride.
     """
     long_side = max(frame) if config.size == "original" else int(config.size)
-    steps = config.iterations + (config.iterations[-1],) * len(config.scales)
-    found = []
-    for fraction, iterations in zip(config.scales, steps):
+    stride, found = network.stride, []
+    for fraction, iterations in zip(config.scales, config.steps(network.design.iterations)):
         size = pixels.fit_size(frame, max(1, round(long_side * fraction)))
         if fraction == 1 or min(size) >= 2 * stride:
             found.append(Scale(size, iterations))

@@ -185,7 +185,6 @@ def test_a_config_cannot_be_changed() -> None:
         ({"scales": (1.0, 0.5)}, "scales must rise and end at 1"),
         ({"scales": (0.25, 0.5)}, "scales must rise and end at 1"),
         ({"scales": ()}, "scales must rise and end at 1"),
-        ({"iterations": ()}, "iterations is empty"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], message: str) -> None:
@@ -258,3 +257,10 @@ def test_what_holds_no_settings_is_one_sentence(junk: Any) -> None:
     with pytest.raises(StyleTransferError, match="must be names with values|unknown setting") as caught:
         Config.from_dict(junk)
     assert len(str(caught.value)) < 800 and str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("given", "steps"), [((), (7, 8, 8)), ((5,), (5, 5, 5)), ((5, 6), (5, 6, 6)), ((1, 2, 3, 4), (1, 2, 3))]
+)
+def test_every_scale_has_its_steps(given: tuple[int, ...], steps: tuple[int, ...]) -> None:
+    assert Config(iterations=given).steps((7, 8)) == steps

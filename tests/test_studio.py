@@ -257,7 +257,7 @@ def test_the_loss_curve_is_short_and_has_the_last_step() -> None:
 
 def test_a_finished_run_goes_on_with_its_optimiser(pictures: tuple[str, str]) -> None:
     kept = finished(pictures)
-    *_, last = running.paint(continued(kept.job, 4), kept.step)
+    *_, last = running.paint(continued(kept.job, kept.metadata["steps"], 4), kept.step)
     *_, whole = running.paint(job(pictures, iterations="3, 6"))
     assert np.array_equal(last.raw, whole.raw) and last.metadata == whole.metadata
 
@@ -265,14 +265,21 @@ def test_a_finished_run_goes_on_with_its_optimiser(pictures: tuple[str, str]) ->
 def test_a_stopped_run_goes_on_to_its_end(pictures: tuple[str, str]) -> None:
     asked = job(pictures)
     first = next(frame for frame in running.paint(asked._replace(seconds=0.0)) if frame.raw is not None)
-    *_, last = running.paint(continued(asked, 0), first.step)
+    *_, last = running.paint(continued(asked, first.metadata["steps"], 0), first.step)
     *_, whole = running.paint(asked)
     assert np.array_equal(last.raw, whole.raw)
 
 
+def test_steps_that_were_the_networks_choice_are_gone_on_from(pictures: tuple[str, str]) -> None:
+    asked = job(pictures, iterations="")
+    assert asked.settings["iterations"] == []
+    assert continued(asked, (12, 54), 50).settings["iterations"] == [12, 104]
+    assert continued(asked, (12, 54), 0).settings["iterations"] == []
+
+
 def test_without_a_state_the_run_starts_anew_from_the_picture(pictures: tuple[str, str]) -> None:
     kept = finished(pictures)
-    anew = continued(kept.job, 2, kept.raw.numpy())
+    anew = continued(kept.job, kept.metadata["steps"], 2, kept.raw.numpy())
     assert (anew.settings["init"], anew.settings["scales"], anew.settings["iterations"]) == ("image", [1.0], [2])
     config = Config.from_dict(anew.settings)
     content, style = map(load_image, pictures)

@@ -25,7 +25,8 @@ from styletransfer import (
     stylize,
     transfer,
 )
-from styletransfer.features import Network, load_network
+from styletransfer.config import STEPS
+from styletransfer.features import DESIGNS, Network, load_network
 from styletransfer.pixels import color_moments, luminance, resize
 from styletransfer.transfer import schedule
 
@@ -247,11 +248,15 @@ def test_pixel_range_changes_the_units_and_not_the_picture(network: Network) -> 
 
 
 def test_the_schedule_is_data() -> None:
+    network = Network("vgg19", DESIGNS["vgg19"], ("relu5_1",))
     config = Config(size=512, scales=(0.25, 0.5, 1.0), iterations=(9, 4))
-    found = [(scale.size, scale.iterations) for scale in schedule(config, (300, 400), 16)]
+    found = [(scale.size, scale.iterations) for scale in schedule(config, (300, 400), network)]
     assert found == [((96, 128), 9), ((192, 256), 4), ((384, 512), 4)]
-    assert [s.size for s in schedule(replace(config, size="original"), (300, 400), 16)][-1] == (300, 400)
-    assert [s.size for s in schedule(replace(config, size=64), (300, 400), 16)] == [(48, 64)]  # too small ones left out
+    assert [s.size for s in schedule(replace(config, size="original"), (300, 400), network)][-1] == (300, 400)
+    small = schedule(replace(config, size=64), (300, 400), network)
+    assert [scale.size for scale in small] == [(48, 64)]  # too small ones left out
+    by_network = schedule(replace(config, iterations=()), (300, 400), network)
+    assert tuple(scale.iterations for scale in by_network) == STEPS
 
 
 def test_style_keeps_its_aspect_or_covers_the_frame(network: Network) -> None:

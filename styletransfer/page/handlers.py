@@ -101,8 +101,9 @@ def more(key: str | None) -> Iterator[tuple[Any, ...]]:
         kept = current(key)
         done = kept.metadata["outcome"] != "stopped"
         goes_on = kept.step is not None and not kept.step.state.solver.outcome
-        steps = min(kept.asked["iterations"][-1], 100) if done or not goes_on else 0
-        job = studio.continued(kept.job, steps, None if goes_on else kept.raw.numpy())
+        taken = kept.metadata["steps"]
+        steps = min(taken[-1], 100) if done or not goes_on else 0
+        job = studio.continued(kept.job, taken, steps, None if goes_on else kept.raw.numpy())
     note = "" if goes_on else "The optimiser starts anew from the picture · "
     yield from live(key, job, kept.asked, kept.color, kept.blend, resume=kept.step if goes_on else None, note=note)
 
@@ -173,7 +174,7 @@ def log_run(job: Job, kept: Kept, outcome: str, seconds: float) -> None:
         "event": "run",
         "seconds": round(seconds, 2),
         "size": job.settings["size"],
-        "steps": job.settings["iterations"],
+        "steps": kept.metadata["steps"] if kept.metadata else job.settings["iterations"],
         "network": kept.metadata["network"]["name"] if kept.metadata else job.settings["network"],
         "outcome": outcome,
     }

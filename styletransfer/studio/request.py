@@ -90,34 +90,30 @@ def checked(
         value, cap = getattr(config, name), getattr(LIMITS, name)
         if isinstance(value, str) or value > cap:
             raise StyleTransferError(f"{name} is {value}: at most {cap:g} is allowed here")
-    steps = sum(_steps(config))
+    steps = sum(config.steps())
     if steps > LIMITS.steps:
         raise StyleTransferError(f"there are {steps} iterations in all: at most {LIMITS.steps} are allowed here")
     settings = {**config.to_dict(), "weights": weights if config.network.startswith("vgg") else None}
     return Job(str(content), tuple(styles), settings, allowed_seconds(config), regions, rest, start)
 
 
-def _steps(config: Config) -> list[int]:
-    """At each scale."""
-    return list((config.iterations + config.iterations[-1:] * len(config.scales))[: len(config.scales)])
-
-
 def allowed_seconds(config: Config) -> float:
     """What a run may take: on a lent GPU about twice what it needs there, since what is asked for is what is billed."""
     if not LIMITS.zero:
         return LIMITS.seconds
-    work = sum(steps * (float(config.size) * scale) ** 2 for steps, scale in zip(_steps(config), config.scales))
+    work = sum(steps * (float(config.size) * scale) ** 2 for steps, scale in zip(config.steps(), config.scales))
     return min(LIMITS.seconds, 15 + 4e-7 * config.octaves * work)
 
 
-def continued(job: Job, more: int, raw: Any = None) -> Job:
-    """The job that goes on with `more` steps at the last scale: with the optimiser's state, or from `raw` alone."""
+def continued(job: Job, taken: Sequence[int], more: int, raw: Any = None) -> Job:
+    """The job that goes on after the steps `taken` at each scale, with `more` at the last: with the optimiser's state,
+    or from `raw` alone.
+    """
     config = Config.from_dict(job.settings)
-    if raw is None:
-        *earlier, last = _steps(config)
-        config = replace(config, iterations=(*earlier, last + more))
-    else:
+    if raw is not None:
         config = replace(config, init="image", scales=(1.0,), iterations=(max(1, more),))
+    elif more:
+        config = replace(config, iterations=(*taken[:-1], taken[-1] + more))
     return job._replace(settings=_with_weights(config, job), seconds=allowed_seconds(config), start=raw)
 
 
