@@ -317,7 +317,7 @@ def _alpha(job: Job, result: Result, options: argparse.Namespace) -> Tensor | No
     alpha = load_alpha(job.content) if options.keep_alpha and job.content is not None else None
     if alpha is None:
         return None
-    return resample(alpha, (result.image.shape[-2], result.image.shape[-1])).clamp(0, 1)
+    return resample(alpha, size_of(result.image)).clamp(0, 1)
 
 
 def report_of(result: Result, marks: Sequence[float], total: float) -> dict[str, Any]:

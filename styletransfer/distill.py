@@ -429,7 +429,7 @@ def read_folder(folder: Path, smallest: int, kept_out: Sequence[str]) -> tuple[l
         if path.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp"):
             continue
         image = load_image(path)
-        size = image.shape[-2], image.shape[-1]
+        size = size_of(image)
         image = resize(image, fit_size(size, min(640, max(size))))
         if min(image.shape[-2:]) >= smallest:
             (held if path.stem in kept_out else fitted).append(image)

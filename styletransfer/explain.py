@@ -111,7 +111,7 @@ def gram_layers(images: Sequence[Tensor], network: Network, *, side: int = GRAM_
 
 def gram_moments(image: Tensor, network: Network, *, side: int = GRAM_SIDE) -> dict[str, Moments]:
     """The moments of a picture (1, 3, H, W) in [0, 1] at every style layer; `second` is the Gram matrix F F^T / M."""
-    small = pixels.resize(image, pixels.fit_size((image.shape[-2], image.shape[-1]), side))
+    small = pixels.resize(image, pixels.fit_size(pixels.size_of(image), side))
     with torch.no_grad():
         found = network(small.to(network.mean.device, network.mean.dtype), style_layers(network))
         return {layer: moments(features) for layer, features in found.items()}

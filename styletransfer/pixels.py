@@ -116,7 +116,7 @@ def recolor(image: Tensor, content: Tensor | None, color: str) -> Tensor:
     """
     if color == "style" or content is None:
         return image
-    content = resize(content.to(image), (image.shape[-2], image.shape[-1]))
+    content = resize(content.to(image), size_of(image))
     if color == "match":
         return match_colors(image, content)
     return (content + luminance(image) - luminance(content)).clamp(0, 1)

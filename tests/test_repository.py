@@ -40,6 +40,7 @@ RANKS = {
 }
 INSIDE = {  # a folder's own ranks
     "studio": {"request": 0, "worker": 0, "running": 1, "kept": 2},
+    "transfer": {"records": 0, "run": 1, "loop": 2},
     "page": {
         "look": 0,
         "controls": 0,

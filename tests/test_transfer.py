@@ -23,12 +23,13 @@ from styletransfer import (
     save_image,
     solvers,
     stylize,
-    transfer,
 )
 from styletransfer.config import STEPS
 from styletransfer.features import DESIGNS, Network, load_network
+from styletransfer.objective import Evaluation, Objective
 from styletransfer.pixels import color_moments, luminance, resize
-from styletransfer.transfer import schedule
+from styletransfer.transfer import StyleTargets, schedule
+from styletransfer.transfer.run import Run
 
 LBFGS = Config(tv_weight=0.0, size=96, scales=(0.5, 1.0), iterations=(3, 2))
 ADAM = replace(LBFGS, optimizer="adam", averaging=0.9)
@@ -176,15 +177,15 @@ def test_the_callers_grad_mode_is_left_alone(network: Network) -> None:
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_says_so(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = 0
-    original = transfer.Objective.__call__
+    original = Objective.__call__
 
-    def breaking(self: transfer.Objective, image: Tensor) -> object:
+    def breaking(self: Objective, image: Tensor) -> object:
         nonlocal calls
         calls += 1
         evaluation = original(self, image)
         return evaluation._replace(loss=evaluation.loss * torch.nan) if calls > 4 else evaluation
 
-    monkeypatch.setattr(transfer.Objective, "__call__", breaking)
+    monkeypatch.setattr(Objective, "__call__", breaking)
     result = stylize(picture(1), [picture(2)], replace(ADAM, iterations=(9,)), network=network)
     assert result.outcome == "non-finite" and bool(torch.isfinite(result.image).all())
 
@@ -220,7 +221,7 @@ def test_an_absent_term_is_a_job_of_its_own(network: Network) -> None:
 @pytest.mark.parametrize("init", ["content", "noise", "median", "gray", "mean", "style", "image"])
 def test_every_start(network: Network, init: str) -> None:
     config = replace(LBFGS, init=init, scales=(1.0,))
-    run = transfer._Run(picture(1), [picture(2)], config, picture(3), network)
+    run = Run(picture(1), [picture(2)], config, picture(3), network)
     image = run.first_state().solver.image
     assert tuple(image.shape) == (1, 3, 80, 96) and float(image.min()) >= 0 and float(image.max()) <= 1
     if init == "content":
@@ -261,7 +262,7 @@ def test_the_schedule_is_data() -> None:
 
 def test_style_keeps_its_aspect_or_covers_the_frame(network: Network) -> None:
     def sizes(**changes: object) -> list[tuple[int, ...]]:
-        run = transfer._Run(picture(1), [picture(2, 100, 30)], replace(LBFGS, **changes), None, network)
+        run = Run(picture(1), [picture(2, 100, 30)], replace(LBFGS, **changes), None, network)
         return [tuple(run._style_at(style, (80, 96)).shape[-2:]) for style in run.styles]
 
     assert sizes() == [(96, 29)]
@@ -281,11 +282,9 @@ def test_style_targets_are_computed_once_for_several_contents(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     computed = []
-    original = transfer.Objective._style_moments
-    monkeypatch.setattr(
-        transfer.Objective, "_style_moments", lambda self, styles: computed.append(1) or original(self, styles)
-    )
-    targets: transfer.StyleTargets = {}
+    original = Objective._style_moments
+    monkeypatch.setattr(Objective, "_style_moments", lambda self, styles: computed.append(1) or original(self, styles))
+    targets: StyleTargets = {}
     first = stylize(picture(1), [picture(2)], LBFGS, network=network, style_targets=targets)
     stylize(picture(3), [picture(2)], LBFGS, network=network, style_targets=targets)
     assert len(computed) == 2  # one a scale
@@ -446,7 +445,7 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(network: Network, monke
 LIMITED = """
 import resource, sys
 from styletransfer import Config, load_image, plan, stylize
-import styletransfer.transfer as transfer
+from styletransfer.transfer import run
 
 config = Config(size=1024, scales=(1.0,), iterations=(1,), device="cpu", history=2, optimizer="adam")
 picture = load_image(sys.argv[1])
@@ -454,7 +453,7 @@ stylize(picture, [picture], Config(size=64, iterations=(1,), scales=(1.0,), devi
 size = plan._fields("/proc/self/status")["VmSize"]
 resource.setrlimit(resource.RLIMIT_AS, (size + 600 * 2**20,) * 2)
 if sys.argv[2] == "blind":  # a plan that knows nothing of the limit
-    transfer.make_plan = lambda *a, **k: plan.Plan(0, 2, 0, None)
+    run.make_plan = lambda *a, **k: plan.Plan(0, 2, 0, None)
 notes = []
 stylize(picture, [picture], config, callback=lambda step: notes.append(step.note))
 print(notes[0])
@@ -478,14 +477,14 @@ def test_a_limited_address_space_is_kept_within(tmp_path: Path, way: str, words:
 
 def test_a_run_backs_off_from_a_loss_that_is_no_number(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = [4]
-    evaluate = transfer.Objective.__call__
+    evaluate = Objective.__call__
 
-    def sometimes(self: transfer.Objective, image: Tensor) -> transfer.solvers.Evaluation:
+    def sometimes(self: Objective, image: Tensor) -> Evaluation:
         broken[0] -= 1
         found = evaluate(self, image)
         return found if broken[0] else found._replace(loss=found.loss * torch.nan)
 
-    monkeypatch.setattr(transfer.Objective, "__call__", sometimes)
+    monkeypatch.setattr(Objective, "__call__", sometimes)
     steps = steps_of(network, replace(ADAM, averaging=0.0, scales=(1.0,), iterations=(6,)))
     assert steps[-1].result.outcome == "done" and len(steps) == 5  # the step that broke was taken and is lost
     assert [step.note for step in steps if step.note] == [

@@ -171,9 +171,9 @@ def same(files: Sequence[str], others: Sequence[str]) -> bool:
 
 def small(image: Tensor) -> Tensor:
     """A picture at the size it is shown and rebuilt from."""
-    from ..pixels import fit_size, resize
+    from ..pixels import fit_size, resize, size_of
 
-    size = (image.shape[-2], image.shape[-1])
+    size = size_of(image)
     return resize(image, fit_size(size, min(max(size), SHOWN_SIDE)))
 
 
@@ -199,9 +199,9 @@ class Row:
 
     def _gap(self, found: Reconstruction) -> str:
         """How far the pixels are from the original's, as a root mean square."""
-        from ..pixels import resize
+        from ..pixels import resize, size_of
 
-        gap = found.image - resize(self.original, (found.image.shape[-2], found.image.shape[-1]))
+        gap = found.image - resize(self.original, size_of(found.image))
         return f"pixels off by {100 * float(gap.square().mean().sqrt()):.0f} %"
 
     def _manner(self, found: Reconstruction) -> str:

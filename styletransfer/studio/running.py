@@ -19,7 +19,7 @@ from .. import allocator
 from ..config import Config
 from ..features import Network, load_network
 from ..images import load_alpha, load_image
-from ..pixels import fit_size, resample, resize
+from ..pixels import fit_size, resample, resize, size_of
 from ..transfer import RunState, Step, iterate
 from .request import COLORS, LIMITS, Job
 from .worker import in_worker
@@ -128,7 +128,7 @@ def _steps(job: Job, config: Config, network: Network, resume: Step | None) -> I
     if job.start is not None:
         options["init_image"] = torch.from_numpy(job.start)
     if job.regions is not None:
-        height, width = fit_size((content.shape[-2], content.shape[-1]), int(config.size))
+        height, width = fit_size(size_of(content), int(config.size))
         options["masks"] = masks(job, (height, width))
     return iterate(content, styles, config, **options)
 
@@ -154,7 +154,7 @@ def load(path: bytes | str) -> Tensor:
 def fitted(path: str, size: int) -> Tensor:
     """A picture at the size of the result."""
     image = load(path)
-    return resize(image, fit_size((image.shape[-2], image.shape[-1]), size))
+    return resize(image, fit_size(size_of(image), size))
 
 
 # --- regions

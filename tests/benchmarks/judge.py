@@ -14,7 +14,9 @@ import argparse
 import json
 import statistics
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice, product
 from pathlib import Path
 
 import torch
@@ -25,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from styletransfer import Config, load_image, save_image, stylize
 from styletransfer.features import Network, load_network
 from styletransfer.objective import Objective
-from styletransfer.pixels import fit_size, resize
+from styletransfer.pixels import fit_size, resize, size_of
 
 BASE = Config(
     content_weight=0.05,
@@ -60,11 +62,18 @@ class Row:
 
 def judged(judge: Network, content: Tensor, style: Tensor, picture: Tensor, config: Config) -> tuple[float, float]:
     """Style loss and total of a picture, with the style at the picture's size as in a run."""
-    size = (picture.shape[-2], picture.shape[-1])
-    fitted = resize(style, fit_size((style.shape[-2], style.shape[-1]), max(size)))
+    size = size_of(picture)
+    fitted = resize(style, fit_size(size_of(style), max(size)))
     evaluation = Objective(judge, config, resize(content, size), [fitted])(picture)
     style_loss = sum(float(value) for name, value in evaluation.terms.items() if name.startswith("style"))
     return style_loss, float(evaluation.loss)
+
+
+def some_pairs(contents: Path, styles: Path, count: int) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """So many of all the pairs of two folders, spread evenly: their name, the photograph and the painting."""
+    pairs = list(product(sorted(contents.iterdir()), sorted(styles.iterdir())))
+    for content, style in islice(pairs[:: max(1, len(pairs) // count)], count):
+        yield f"{content.stem} + {style.stem}", load_image(content), load_image(style)
 
 
 def main() -> None:

@@ -12,7 +12,6 @@ import argparse
 import statistics
 import sys
 from dataclasses import replace
-from itertools import islice, product
 from pathlib import Path
 
 import torch
@@ -20,9 +19,9 @@ from plain import machine, write_json
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from judge import BASE, judged
+from judge import BASE, judged, some_pairs
 
-from styletransfer import RECIPES, load_image, stylize
+from styletransfer import RECIPES, stylize
 from styletransfer.features import load_network
 
 
@@ -40,16 +39,13 @@ def main() -> None:
     config = replace(BASE, network=name, weights=options.weights, size=options.size)
     config = replace(config, scales=quality.scales, iterations=quality.iterations)
     networks = {kind: load_network(replace(config, precision=kind)) for kind in ("float32", "bfloat16")}
-    pairs = list(product(sorted(options.contents.iterdir()), sorted(options.styles.iterdir())))
     ratios = {}
     print(f"{machine()}; {name}, {options.size} px")
-    for content_path, style_path in islice(pairs[:: max(1, len(pairs) // options.pairs)], options.pairs):
-        content, style = load_image(content_path), load_image(style_path)
+    for pair, content, style in some_pairs(options.contents, options.styles, options.pairs):
         losses = {}
         for kind, network in networks.items():
             result = stylize(content, [style], replace(config, precision=kind), network=network)
             losses[kind] = judged(networks["float32"], content, style, result.image, config)[1]
-        pair = f"{content_path.stem} + {style_path.stem}"
         ratios[pair] = losses["bfloat16"] / losses["float32"]
         print(
             f"{pair:32} float32 {losses['float32']:.5f} bfloat16 {losses['bfloat16']:.5f} {ratios[pair]:7.4f}",

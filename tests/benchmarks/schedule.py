@@ -17,7 +17,6 @@ import statistics
 import sys
 import time
 from dataclasses import replace
-from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +26,9 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from judge import BASE, judged
+from judge import BASE, judged, some_pairs
 
-from styletransfer import RECIPES, Config, load_image, stylize
+from styletransfer import RECIPES, Config, stylize
 from styletransfer.features import Network, load_network
 from styletransfer.pixels import fit_size, resize, size_of
 
@@ -129,15 +128,13 @@ def main() -> None:
     loop_names = ["clamped", "boxed"] if options.boxed else ["clamped"]
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in [*loop_names, *courses]}
     drafts: list[tuple[float, float, float]] = []
-    pairs = list(product(sorted(options.contents.iterdir()), sorted(options.styles.iterdir())))
     print(machine())
-    for content_path, style_path in islice(pairs[:: max(1, len(pairs) // options.pairs)], options.pairs):
-        content, style = load_image(content_path), load_image(style_path)
+    for pair, content, style in some_pairs(options.contents, options.styles, options.pairs):
         photo = resize(content, fit_size(size_of(content), SIZE))
         painting = resize(style, fit_size(size_of(style), SIZE))
         picture, seconds = plain_run(plain, photo, painting, boxed=False)
         mark = judged(judge, content, style, picture, judge_config)[1]
-        line = f"{content_path.stem} + {style_path.stem}: plain {mark:.4f} in {seconds:.0f} s"
+        line = f"{pair}: plain {mark:.4f} in {seconds:.0f} s"
         loops = [("clamped", picture, seconds)]
         if options.boxed:
             loops.append(("boxed", *plain_run(plain, photo, painting, boxed=True)))

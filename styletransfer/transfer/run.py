@@ -1,220 +1,32 @@
-"""The run: a schedule of scales, the loop over them, and what it tells on the way and at the end."""
+"""The run itself: its fixed part, the steps through the scales, and what it does where memory or numbers fail."""
 
 from __future__ import annotations
 
 import copy
 import platform
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torchvision
 from torch import Tensor
 
-from . import allocator, pixels, solvers
-from .config import Config, StyleTransferError
-from .features import Network, load_network
-from .objective import Evaluation, Objective, StyleMoments
-from .pixels import Size
-from .plan import Plan, is_out_of_memory, make_plan, smaller_tile
-from .start import Masks, checked_image, checked_masks, first_image, resized_mask
+from .. import allocator, pixels, solvers
+from ..config import Config, StyleTransferError
+from ..features import Network
+from ..objective import Evaluation, Objective, StyleMoments
+from ..pixels import Size
+from ..plan import Plan, is_out_of_memory, make_plan, smaller_tile
+from ..start import Masks, checked_image, checked_masks, first_image, resized_mask
+from .records import Losses, Result, RunState, Scale, Step
 
 VERSION = "0.1.0"
 SETTLING = 10  # steps over which `tolerance` asks for a gain
-Report = Callable[[str], None]
 StyleTargets = dict[tuple[Size, ...], list[StyleMoments]]
 
 
-@dataclass(frozen=True)
-class Scale:
-    """One entry of the schedule: the picture's size (H, W) and the steps to take at it."""
-
-    size: Size
-    iterations: int
-
-
-class Losses(Mapping[str, float]):
-    """A step's losses by name, and its `scale` and `iteration`.
-
-    They come from the device in one go when the first is read: a run waits for no numbers that nobody looks at.
-    """
-
-    def __init__(self, scale: int, iteration: int, evaluation: Evaluation) -> None:
-        self._place = {"scale": float(scale), "iteration": float(iteration)}
-        self._loss, self._terms = evaluation.loss, evaluation.terms
-
-    @cached_property
-    def _values(self) -> dict[str, float]:
-        total, *values = solvers.fetched(self._loss, *self._terms.values())
-        layers = dict(zip(self._terms, values))
-        terms: dict[str, float] = {}
-        for name, value in layers.items():
-            terms[name.split("/")[0]] = terms.get(name.split("/")[0], 0.0) + value
-        return {**self._place, "total": total, **terms, **layers}
-
-    def __getitem__(self, name: str) -> float:
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-
-@dataclass(frozen=True)
-class RunState:
-    """All that continuing a run needs: the scale's index, the solver's state there, evaluations and steps before it."""
-
-    scale: int
-    solver: solvers.State
-    evaluations: int = 0
-    history: tuple[Losses, ...] = ()
-
-
-@dataclass(frozen=True)
-class Step:
-    """One iteration of the optimiser, as `iterate` yields it.
-
-    scale: index from 0, coarse to fine; size: (H, W) of the picture now; iteration: from 1, at this scale; evaluations:
-    of loss and gradient in the whole run so far; progress: share of the run's work done, in [0, 1]; note: a sentence
-    on what the run had to change, else empty; `image` is made only when read. `state` continues the run.
-    """
-
-    scale: int
-    scales: int
-    size: Size
-    iteration: int
-    iterations: int
-    evaluations: int
-    progress: float
-    state: RunState
-    outcome: str
-    note: str
-    _run: _Run = field(repr=False)
-
-    @cached_property
-    def losses(self) -> dict[str, float]:
-        """`total`, each term (`content`, `style`, `tv`) and each layer (`style/relu1_1`), weighted: the parts add up
-        to the total.
-        """
-        return {name: value for name, value in self.state.history[-1].items() if name not in ("scale", "iteration")}
-
-    @cached_property
-    def raw(self) -> Tensor:
-        """The picture before colours act, (1, 3, H, W) in [0, 1], on the CPU."""
-        return self._run.painted(self.state)
-
-    @property
-    def image(self) -> Tensor:
-        """The picture at this step, (1, 3, H, W) in [0, 1], on the CPU, in the colours asked for."""
-        return self._run.finish(self.raw)
-
-    @property
-    def result(self) -> Result:
-        """What the run amounts to if it is left here."""
-        done = self.progress >= 1
-        return self._run.result(self.state, self.outcome or ("done" if done else "stopped"))
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a run ended.
-
-    image: (1, 3, H, W) in [0, 1]; raw: the same before colours act; history: the losses of every step; outcome: `done`,
-    `stopped` or `non-finite` (then the picture is the best of before); metadata: how to make the picture again,
-    without any time; seconds: what the run took, in all and by scale; state: what continues it.
-    """
-
-    image: Tensor
-    raw: Tensor
-    history: tuple[Losses, ...]
-    outcome: str
-    metadata: dict[str, Any]
-    state: RunState
-    seconds: dict[str, float] = field(default_factory=dict)
-
-
-def stylize(
-    content: Tensor | None,
-    styles: Sequence[Tensor],
-    config: Config | None = None,
-    *,
-    callback: Callable[[Step], object] | None = None,
-    init_image: Tensor | None = None,
-    network: Network | None = None,
-    resume: Result | Step | None = None,
-    style_targets: StyleTargets | None = None,
-    masks: Masks | None = None,
-    report: Report | None = None,
-) -> Result:
-    """Run `iterate` to its end and return the result; a callback that returns False stops the run after that step.
-
-    Arguments and errors as for `iterate`.
-    """
-    config = config or Config()
-    network = network or load_network(config, dtype=_network_dtype(content, styles), report=report)
-    step: Step | None = None
-    began = before = time.monotonic()
-    seconds: dict[str, float] = {}
-    for step in iterate(
-        content,
-        styles,
-        config,
-        init_image=init_image,
-        network=network,
-        resume=resume,
-        style_targets=style_targets,
-        masks=masks,
-    ):
-        now = time.monotonic()
-        size = f"{step.size[1]}x{step.size[0]}"
-        seconds[size] = seconds.get(size, 0.0) + now - before
-        before = now
-        if callback is not None and callback(step) is False:
-            break
-    if step is None:  # nothing was left to do
-        run = _Run(content, styles, config, init_image, network, masks=masks)
-        state = resume.state if resume is not None else run.first_state()
-        return replace(run.result(state, "done"), seconds={"total": 0.0})
-    return replace(step.result, seconds={**seconds, "total": time.monotonic() - began})
-
-
-def iterate(
-    content: Tensor | None,
-    styles: Sequence[Tensor],
-    config: Config | None = None,
-    *,
-    init_image: Tensor | None = None,
-    network: Network | None = None,
-    resume: Result | Step | None = None,
-    style_targets: StyleTargets | None = None,
-    masks: Masks | None = None,
-    report: Report | None = None,
-) -> Iterator[Step]:
-    """Optimise the pixels of a picture, yielding a Step after each iteration; leaving the loop cancels the run.
-
-    content: (1, 3, H, W) in [0, 1], or None for texture synthesis from the styles; styles: any number of (1, 3, h,
-    w), none for content reconstruction; init_image: the start for `init="image"`; network: a loaded one to use again;
-    resume: a step or result of a run with the same pictures, which goes on with the optimiser's state; style_targets:
-    a dict that keeps the styles' statistics from one run to the next, where only the content changes; masks: one a
-    style, (1, 1, h, w) in [0, 1] over the frame, saying where it goes, or None for a style that goes where no other
-    does; what all masks leave out stays the content. float64 pictures are computed in float64. Raises
-    StyleTransferError for pictures or settings that cannot be used.
-
-    Source: Gatys, Ecker and Bethge, 2016 (Image Style Transfer Using Convolutional Neural Networks).
-    """
-    config = config or Config()
-    network = network or load_network(config, dtype=_network_dtype(content, styles), report=report)
-    run = _Run(content, styles, config, init_image, network, style_targets, masks)
-    state = resume.state if resume is not None else run.first_state()
-    return run.steps(state)
-
-
-class _Run:
+class Run:
     """The fixed part of one run: its pictures, settings, network and schedule."""
 
     def __init__(
@@ -255,7 +67,7 @@ class _Run:
     def _frame(self) -> Size:
         """(H, W) of the picture whose frame the result has."""
         model = self.content if self.content is not None else self.styles[0]
-        return (model.shape[-2], model.shape[-1])
+        return pixels.size_of(model)
 
     # --- memory
 
@@ -363,7 +175,7 @@ class _Run:
         config = self.config
         content = None if self.content is None else self._to_work(pixels.resize(self.content, scale.size))
         styles = [self._to_work(self._style_at(style, scale.size)) for style in self.styles]
-        key = tuple((style.shape[-2], style.shape[-1]) for style in styles)
+        key = tuple(map(pixels.size_of, styles))
         masks = None
         if self.masks is not None:
             masks = [None if mask is None else self._to_work(resized_mask(mask, scale.size)) for mask in self.masks]
@@ -388,7 +200,7 @@ class _Run:
             fitted = pixels.cover(style, (max(1, height), max(1, width)))
         else:
             long_side = max(1, round(max(size) * factor))
-            fitted = pixels.resize(style, pixels.fit_size((style.shape[-2], style.shape[-1]), long_side))
+            fitted = pixels.resize(style, pixels.fit_size(pixels.size_of(style), long_side))
         if min(fitted.shape[-2:]) < self.network.stride:
             raise StyleTransferError(
                 f"a style image is only {fitted.shape[-1]}x{fitted.shape[-2]} pixels at this brush size: "
@@ -485,9 +297,3 @@ def schedule(config: Config, frame: Size, network: Network) -> tuple[Scale, ...]
             "choose a larger size"
         )
     return tuple(found)
-
-
-def _network_dtype(content: Tensor | None, styles: Sequence[Tensor]) -> torch.dtype | None:
-    """float64 where a picture is; otherwise the configuration's own choice."""
-    pictures = [image for image in (content, *styles) if isinstance(image, Tensor)]
-    return torch.float64 if any(image.dtype == torch.float64 for image in pictures) else None

@@ -1,0 +1,18 @@
+"""Style transfer: a schedule of scales, the loop over them, and what it tells on the way and at the end."""
+
+from .loop import iterate, stylize
+from .records import Losses, Result, RunState, Scale, Step
+from .run import VERSION, StyleTargets, schedule
+
+__all__ = [
+    "VERSION",
+    "Losses",
+    "Result",
+    "RunState",
+    "Scale",
+    "Step",
+    "StyleTargets",
+    "iterate",
+    "schedule",
+    "stylize",
+]

@@ -1,0 +1,100 @@
+"""The two ways to run: step by step, and to the end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ..config import Config
+from ..features import Network, load_network
+from ..start import Masks
+from .records import Result, Step
+from .run import Run, StyleTargets
+
+Report = Callable[[str], None]
+
+
+def stylize(
+    content: Tensor | None,
+    styles: Sequence[Tensor],
+    config: Config | None = None,
+    *,
+    callback: Callable[[Step], object] | None = None,
+    init_image: Tensor | None = None,
+    network: Network | None = None,
+    resume: Result | Step | None = None,
+    style_targets: StyleTargets | None = None,
+    masks: Masks | None = None,
+    report: Report | None = None,
+) -> Result:
+    """Run `iterate` to its end and return the result; a callback that returns False stops the run after that step.
+
+    Arguments and errors as for `iterate`.
+    """
+    config = config or Config()
+    network = network or load_network(config, dtype=_network_dtype(content, styles), report=report)
+    step: Step | None = None
+    began = before = time.monotonic()
+    seconds: dict[str, float] = {}
+    for step in iterate(
+        content,
+        styles,
+        config,
+        init_image=init_image,
+        network=network,
+        resume=resume,
+        style_targets=style_targets,
+        masks=masks,
+    ):
+        now = time.monotonic()
+        size = f"{step.size[1]}x{step.size[0]}"
+        seconds[size] = seconds.get(size, 0.0) + now - before
+        before = now
+        if callback is not None and callback(step) is False:
+            break
+    if step is None:  # nothing was left to do
+        run = Run(content, styles, config, init_image, network, masks=masks)
+        state = resume.state if resume is not None else run.first_state()
+        return replace(run.result(state, "done"), seconds={"total": 0.0})
+    return replace(step.result, seconds={**seconds, "total": time.monotonic() - began})
+
+
+def iterate(
+    content: Tensor | None,
+    styles: Sequence[Tensor],
+    config: Config | None = None,
+    *,
+    init_image: Tensor | None = None,
+    network: Network | None = None,
+    resume: Result | Step | None = None,
+    style_targets: StyleTargets | None = None,
+    masks: Masks | None = None,
+    report: Report | None = None,
+) -> Iterator[Step]:
+    """Optimise the pixels of a picture, yielding a Step after each iteration; leaving the loop cancels the run.
+
+    content: (1, 3, H, W) in [0, 1], or None for texture synthesis from the styles; styles: any number of (1, 3, h,
+    w), none for content reconstruction; init_image: the start for `init="image"`; network: a loaded one to use again;
+    resume: a step or result of a run with the same pictures, which goes on with the optimiser's state; style_targets:
+    a dict that keeps the styles' statistics from one run to the next, where only the content changes; masks: one a
+    style, (1, 1, h, w) in [0, 1] over the frame, saying where it goes, or None for a style that goes where no other
+    does; what all masks leave out stays the content. float64 pictures are computed in float64. Raises
+    StyleTransferError for pictures or settings that cannot be used.
+
+    Source: Gatys, Ecker and Bethge, 2016 (Image Style Transfer Using Convolutional Neural Networks).
+    """
+    config = config or Config()
+    network = network or load_network(config, dtype=_network_dtype(content, styles), report=report)
+    run = Run(content, styles, config, init_image, network, style_targets, masks)
+    state = resume.state if resume is not None else run.first_state()
+    return run.steps(state)
+
+
+def _network_dtype(content: Tensor | None, styles: Sequence[Tensor]) -> torch.dtype | None:
+    """float64 where a picture is; otherwise the configuration's own choice."""
+    pictures = [image for image in (content, *styles) if isinstance(image, Tensor)]
+    return torch.float64 if any(image.dtype == torch.float64 for image in pictures) else None
