@@ -32,9 +32,9 @@ class State:
 
     image: the iterate (1, 3, H, W) in 0 .. pixel_range; evaluation: the newest one, of the iterate itself with
     L-BFGS and of the one before it with Adam; iteration, evaluations: counts at this scale; memory: the optimiser's
-    own tensors; spectrum: the curvature that L-BFGS has seen, by frequency and colour; average: the running average
-    (without bias correction) or None; best, best_loss: the lowest-loss picture that was evaluated; outcome: "" while
-    going on, "stalled" (no step lowers the loss) or "non-finite".
+    own tensors; spectrum: the curvature that L-BFGS has seen, by frequency, colour and place; average: the running
+    average (without bias correction) or None; best, best_loss: the lowest-loss picture that was evaluated; outcome: ""
+    while going on, "stalled" (no step lowers the loss) or "non-finite".
     """
 
     image: Tensor
