@@ -65,6 +65,7 @@ class Spectrum:
 
         def divide(values: Tensor) -> Tensor:
             divided = _near(values) * spread
+            # In place, while its planes are taken: the axes are orthogonal, so that one leaves the others as they are.
             for axis, plane, each in zip(_axes(like), _planes(divided), gains):
                 divided[0].addcmul_(axis.view(3, 1, 1), _filtered(plane, each).sub_(plane))
             return divided.mul_(spread).to(values.device)
@@ -152,10 +153,8 @@ def _places(like: Tensor) -> Iterator[tuple[slice, Tensor]]:
     step = max(1, CHUNK // len(across))
     for start in range(0, height, step):
         rows = slice(start, start + step)
-        places = (
-            BANDS - 1 + (2 * (down[rows, None] + across)).log2()
-        )  # 1/2 at the corner; half an octave is one of squares
-        yield rows, places.clamp_(0, BANDS - 1)
+        squares = down[rows, None] + across  # 1/2 at the corner, and twice as much each half octave further
+        yield rows, (BANDS - 1 + (2 * squares).log2()).clamp_(0, BANDS - 1)
 
 
 def _near(values: Tensor) -> Tensor:
