@@ -34,7 +34,7 @@ def keep_large(wanted: bool) -> None:
 
 
 def release() -> None:
-    """Return to the system what is kept and not in use: after a run."""
+    """Return to the system what is kept and not in use: after a run, and where memory is short."""
     _call("malloc_trim", 0)
 
 

@@ -6,7 +6,7 @@ Source: Gatys, Ecker and Bethge, 2015 (A Neural Algorithm of Artistic Style), fi
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -76,15 +76,11 @@ def reconstructions(
     config = replace(_PLAIN, size=side, iterations=(steps,), seed=seed)
     for layer in content_layers(network):
         done = stylize(content, [], replace(config, content_layers=(layer,)), network=network)
-        yield Reconstruction("content", (layer,), done.image, _losses(done.history[-1]))
+        yield Reconstruction("content", (layer,), done.image, done.history[-1].named)
     layers = style_layers(network)
     for count in range(1, len(layers) + 1):
         done = stylize(None, [style], replace(config, style_layers=layers[:count]), network=network)
-        yield Reconstruction("style", layers[:count], done.image, _losses(done.history[-1]))
-
-
-def _losses(entry: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in entry.items() if name not in ("scale", "iteration")}
+        yield Reconstruction("style", layers[:count], done.image, done.history[-1].named)
 
 
 class GramLayer(NamedTuple):

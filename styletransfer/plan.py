@@ -79,8 +79,8 @@ def memory_needed(network: Network, config: Config, size: Size, tile: int, *, co
         return 0
     stride, halo = max(network.reach(layer) for layer in layers)
     largest = max(_area(each) for each in tiles_of(size, tile, stride, halo))
-    picture, item = 3 * size[0] * size[1] * network.mean.element_size(), network.features[0].weight.element_size()
-    targets = 0
+    picture = 3 * size[0] * size[1] * network.mean.element_size()
+    targets, item = 0, network.features[0].weight.element_size()
     for layer in content_layers if content and content_weight else ():
         targets += network.width(layer) * size[0] * size[1] // network.reach(layer)[0] ** 2 * item
     held = 2 * config.history + LBFGS_PICTURES if config.optimizer == "lbfgs" else 2 + ADAM_PICTURES

@@ -101,9 +101,9 @@ def more(key: str | None) -> Iterator[tuple[Any, ...]]:
         kept = current(key)
         done = kept.metadata["outcome"] != "stopped"
         goes_on = kept.step is not None and not kept.step.state.solver.outcome
-        taken = kept.metadata["steps"]
-        steps = min(taken[-1], 100) if done or not goes_on else 0
-        job = studio.continued(kept.job, taken, steps, None if goes_on else kept.raw.numpy())
+        steps = kept.metadata["steps"]
+        further = min(steps[-1], 100) if done or not goes_on else 0
+        job = studio.continued(kept.job, steps, further, None if goes_on else kept.raw.numpy())
     note = "" if goes_on else "The optimiser starts anew from the picture · "
     yield from live(key, job, kept.asked, kept.color, kept.blend, resume=kept.step if goes_on else None, note=note)
 

@@ -105,15 +105,15 @@ def allowed_seconds(config: Config) -> float:
     return min(LIMITS.seconds, 15 + 4e-7 * config.octaves * work)
 
 
-def continued(job: Job, taken: Sequence[int], more: int, raw: Any = None) -> Job:
-    """The job that goes on after the steps `taken` at each scale, with `more` at the last: with the optimiser's state,
-    or from `raw` alone.
+def continued(job: Job, steps: Sequence[int], more: int, raw: Any = None) -> Job:
+    """The job of so many `steps` at each scale, with `more` at the last: it goes on with the optimiser's state, or from
+    `raw` alone.
     """
     config = Config.from_dict(job.settings)
     if raw is not None:
         config = replace(config, init="image", scales=(1.0,), iterations=(max(1, more),))
     elif more:
-        config = replace(config, iterations=(*taken[:-1], taken[-1] + more))
+        config = replace(config, iterations=(*steps[:-1], steps[-1] + more))
     return job._replace(settings=_with_weights(config, job), seconds=allowed_seconds(config), start=raw)
 
 

@@ -41,6 +41,11 @@ class Losses(Mapping[str, float]):
             terms[name.split("/")[0]] = terms.get(name.split("/")[0], 0.0) + value
         return {**self._place, "total": total, **terms, **layers}
 
+    @property
+    def named(self) -> dict[str, float]:
+        """The losses alone, without where the step was."""
+        return {name: value for name, value in self._values.items() if name not in self._place}
+
     def __getitem__(self, name: str) -> float:
         return self._values[name]
 
@@ -97,7 +102,7 @@ class Step:
         """`total`, each term (`content`, `style`, `tv`) and each layer (`style/relu1_1`), weighted: the parts add up
         to the total.
         """
-        return {name: value for name, value in self.state.history[-1].items() if name not in ("scale", "iteration")}
+        return self.state.history[-1].named
 
     @cached_property
     def raw(self) -> Tensor:

@@ -186,7 +186,7 @@ class Run:
 
         def evaluate(image: Tensor) -> Evaluation:
             loss, gradient, terms = objective(image if config.pixel_range == 1 else image / config.pixel_range)
-            if self.tile:
+            if self.tile and self.device.type == "cpu":
                 allocator.release()  # what the tiles took is room for the optimiser now
             return Evaluation(loss, gradient if config.pixel_range == 1 else gradient / config.pixel_range, terms)
 
