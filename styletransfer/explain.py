@@ -51,14 +51,15 @@ class Reconstruction(NamedTuple):
 
 
 def content_layers(network: Network) -> tuple[str, ...]:
-    """The layers that a network uses and has loaded, shallow to deep."""
-    used = {*network.design.style_layers, *network.design.content_layers}
-    return tuple(sorted((layer for layer in used if _has(network, layer)), key=network.names.__getitem__))
+    """One loaded layer a block, shallow to deep: that which a run keeps, where the block has it, else the style's."""
+    kept = (layer for layer in network.design.content_layers if _has(network, layer))
+    blocks = {layer[4]: layer for layer in (*style_layers(network), *kept)}
+    return tuple(blocks[block] for block in sorted(blocks))
 
 
 def style_layers(network: Network) -> tuple[str, ...]:
-    """Those of them whose statistics are a picture's style, shallow to deep."""
-    return tuple(layer for layer in content_layers(network) if layer in network.design.style_layers)
+    """The loaded layers whose statistics are a picture's style, shallow to deep."""
+    return tuple(layer for layer in network.design.style_layers if _has(network, layer))
 
 
 def _has(network: Network, layer: str) -> bool:

@@ -1,8 +1,9 @@
 """The networks that compute features, cut at the deepest layer asked for, with frozen weights.
 
 All of them are VGG-shaped (Simonyan and Zisserman, 2014) and built by torchvision's own definition. The compact
-network is one with fewer channels and a 1x1 head at each tapped layer that predicts a teacher's activations, in a
-basis of the student's own width that keeps their inner products: its statistics are those of the predicted activations.
+network is VGG-19 with fewer channels and some convolutions left out. At each layer that is matched, a 1x1 head predicts
+VGG-19's activations in a rotated basis no wider than the layer itself. A rotation keeps inner products, so that Gram
+matrices, covariances and distances are those of the predicted activations.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import logging
 import re
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -36,7 +38,10 @@ CAFFE_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)  # R, G, B, published 
 
 @dataclass(frozen=True)
 class Design:
-    """What sets one VGG-shaped network apart from another, as data."""
+    """What sets one VGG-shaped network apart from another, as data.
+
+    widths: the channels of each convolution, 0 where it is left out, and M for a pooling.
+    """
 
     widths: tuple[Width, ...]
     batch_norm: bool = False
@@ -63,45 +68,53 @@ DESIGNS = {
 
 
 def layer_names(widths: Sequence[Width]) -> dict[str, int]:
-    """Each nameable layer (conv1_1, relu1_1, ...) and its index among torchvision's modules without batch norm."""
+    """Each layer (conv1_1, relu1_1, ...) and its index among torchvision's modules without batch norm.
+
+    A convolution of 0 channels takes up a number, but no module.
+    """
     names, block, number, index = {}, 1, 0, 0
     for width in widths:
         if width == "M":
             block, number, index = block + 1, 0, index + 1
             continue
         number += 1
-        names[f"conv{block}_{number}"], names[f"relu{block}_{number}"] = index, index + 1
-        index += 2
+        if width:
+            names[f"conv{block}_{number}"], names[f"relu{block}_{number}"] = index, index + 1
+            index += 2
     return names
 
 
+VGG19_NAMES = layer_names(cfgs["E"])
+
+
 def compact_design(shapes: Shapes) -> Design:
-    """Read a compact network's widths off its weights: a gap in the numbering of the convolutions is a pooling.
+    """Read a compact network's widths off its weights, whose keys are those of the same convolutions of VGG-19.
 
     Raises StyleTransferError where the file holds no such network.
     """
     kernels = {key: shape for key, shape in shapes.items() if len(shape) == 4}
-    found = {
+    channels = {
         int(m[1]): shape[0] for key, shape in kernels.items() if (m := re.fullmatch(r"features\.(\d+)\.weight", key))
     }
-    heads = tuple(sorted(compact_heads(kernels)))
+    places = {index: name for name, index in VGG19_NAMES.items() if name.startswith("conv")}
+    if strangers := sorted(set(channels) - set(places)):
+        raise StyleTransferError(f"not a compact network: VGG-19 has no convolution at features.{strangers[0]}")
     widths: list[Width] = []
-    position = 0
-    for index in sorted(found):
-        if index == position + 1:
+    for index, name in places.items():
+        if index > max(channels, default=-1):
+            break
+        if name.endswith("_1") and index:
             widths.append("M")
-        elif index != position:
-            raise StyleTransferError(f"not a compact network: convolution {index} where {position} was expected")
-        widths.append(found[index])
-        position = index + 2
+        widths.append(channels.get(index, 0))
+    heads = tuple(sorted(compact_heads(kernels)))
     if not heads or not set(heads) <= set(layer_names(widths)):
         raise StyleTransferError("not a compact network: it has no heads that fit its layers")
-    firsts = tuple(name for name in heads if name.endswith("_1"))
-    others = tuple(name for name in heads if name not in firsts)
+    others = tuple(name for name in heads if not name.endswith("_1"))
+    content = [name for name in Design.content_layers if name in heads] or others[-1:] or heads[-1:]
     return Design(
         tuple(widths),
-        style_layers=firsts or heads,
-        content_layers=others[-1:] or heads[-1:],
+        style_layers=tuple(name for name in heads if name not in others) or heads,
+        content_layers=tuple(content),
         iterations=COMPACT_STEPS,
     )
 
@@ -144,7 +157,8 @@ class Network(nn.Module):
         depth = max(self.names[layer] for layer in layers) + 1
         # Built without memory, since torchvision would draw random numbers for weights that are loaded anyway.
         with torch.device("meta"):
-            self.features = make_layers(list(design.widths), design.batch_norm)[:depth]
+            stack = make_layers([width for width in design.widths if width], design.batch_norm)[:depth]
+            self.features = stack if heads is None else _with_keys_of_vgg19(stack, self.names)
             self.heads = nn.ModuleDict()
             for layer in layers if heads is not None else ():
                 self.heads[layer] = nn.Conv2d(_width_at(design, layer), (heads or {})[layer], 1)
@@ -191,8 +205,12 @@ class Network(nn.Module):
         return _reach(self.features[: self.names[layer] + 1])
 
     def width(self, layer: str) -> int:
-        """Channels of the layer, as its losses see them."""
+        """Channels that are computed of the layer, its head included."""
         return self.heads[layer].out_channels if len(self.heads) else _width_at(self.design, layer)  # type: ignore[return-value]
+
+    def channels(self, layer: str) -> int:
+        """Channels of the layer as published losses count them: VGG-19's, where a head predicts its activations."""
+        return _width_at(DESIGNS["vgg19"] if len(self.heads) else self.design, layer)
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         return {layer: self.headed(layer, maps) for layer, maps in self.bare(image, layers).items()}
@@ -226,6 +244,13 @@ class Network(nn.Module):
         return module.weight.to(self.mean.dtype).flatten(1), module.bias.to(self.mean.dtype)
 
 
+def _with_keys_of_vgg19(stack: nn.Sequential, names: Mapping[str, int]) -> nn.Sequential:
+    """The same modules under the keys that VGG-19's have; a pooling's is the one before its block."""
+    keys = {index: str(VGG19_NAMES[name]) for name, index in names.items()}
+    before = {index - 1: str(VGG19_NAMES[name] - 1) for name, index in names.items() if name.startswith("conv")}
+    return nn.Sequential(OrderedDict((keys.get(index) or before[index], module) for index, module in enumerate(stack)))
+
+
 def _reach(modules: Iterable[nn.Module]) -> tuple[int, int]:
     """Stride and one-sided reach of a stack of 3x3 convolutions and 2x2 poolings."""
     stride, reach = 1, 0
@@ -254,7 +279,7 @@ def _module_names(design: Design) -> dict[str, int]:
 
 
 def _width_at(design: Design, layer: str) -> int:
-    convs = [width for width in design.widths if width != "M"]
+    convs = [width for width in design.widths if width != "M" and width]
     names = [name for name in layer_names(design.widths) if name.startswith("relu")]
     return int(convs[names.index(layer.replace("conv", "relu"))])
 

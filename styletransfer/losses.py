@@ -136,68 +136,74 @@ def squared_error(features: Tensor, target: Tensor) -> Tensor:
     return (widen(features) - widen(target)).square().sum()
 
 
-def content_scale(target: Tensor, norm: str) -> float | Tensor:
-    """What a norm divides the squared error by: `sum` by nothing, `mean` by the values, `relative` by |P|^2."""
+def content_scale(target: Tensor, norm: str, channels: int = 0) -> float | Tensor:
+    """What a norm divides the squared error by: `sum` by nothing, `mean` by the values, `relative` by |P|^2.
+
+    channels: of the layer, where the maps (1, C, h, w) are in a narrower basis, else C.
+    """
+    values = (channels or target.shape[1]) * target[0, 0].numel()
     if norm == "relative":
-        return widen(target).square().sum().clamp_min(FLOOR * target.numel())
-    return target.numel() if norm == "mean" else 1.0
+        return widen(target).square().sum().clamp_min(FLOOR * values)
+    return values if norm == "mean" else 1.0
 
 
 # --- style
 
 
-def style_loss(found: Moments, target: Moments, statistic: str, norm: str, pixels: int) -> Tensor:
+def style_loss(
+    measured: Moments, target: Moments, statistic: str, norm: str, pixels: int = 0, channels: int = 0
+) -> Tensor:
     """Distance between two layers' statistics, each in its published scale or relative to the target's own energy.
 
-    `pixels` is H * W of the picture, which only the norm `picture` uses. With N channels and M positions:
+    pixels: H * W of the picture, which only the norm `picture` uses; channels: N, where the moments are in a basis
+    narrower than the layer, else their own width. With M positions:
     gram, norms by what they divide by: `gatys` sum (G-A)^2 / (4 N^2), G = F F^T / M, so that each map counts with its
     own M (Gatys et al. 2015, eq. 4, where both have the same); `mean` over N^2 of (G-A)^2 (TensorFlow's tutorial);
     `elements` the same of F F^T / (N M) (Johnson's neural-style); `picture` of F F^T itself over 4 * 3^2 * (H W)^2
     (Keras).
     """
+    channels = channels or target.mean.numel()
     if statistic == "gram":
-        return _gram_loss(found, target, norm, pixels)
+        return _gram_loss(measured, target, norm, pixels, channels)
     if statistic == "moments":
-        return _moments_loss(found, target, norm)
-    return _wasserstein_loss(found, target, norm)
+        return _moments_loss(measured, target, norm, channels)
+    return _wasserstein_loss(measured, target, norm, channels)
 
 
-def _gram_loss(found: Moments, target: Moments, norm: str, pixels: int) -> Tensor:
-    channels = target.mean.numel()
+def _gram_loss(measured: Moments, target: Moments, norm: str, pixels: int, channels: int) -> Tensor:
     if norm == "picture":
-        gap = (found.count * found.second - target.count * target.second).square().sum()
+        gap = (measured.count * measured.second - target.count * target.second).square().sum()
         return gap / (4.0 * 3**2 * float(pixels) ** 2)
-    gap = (found.second - target.second).square().sum()
+    gap = (measured.second - target.second).square().sum()
     if norm == "relative":
         return gap / target.second.square().sum().clamp_min(FLOOR * channels)
     return gap / channels**2 / {"gatys": 4, "mean": 1, "elements": channels**2}[norm]
 
 
-def _moments_loss(found: Moments, target: Moments, norm: str) -> Tensor:
+def _moments_loss(measured: Moments, target: Moments, norm: str, channels: int) -> Tensor:
     """Mean and covariance, each by its squared distance."""
-    mean = (found.mean - target.mean).square().sum()
+    mean = (measured.mean - target.mean).square().sum()
     goal = target.covariance
-    covariance = (found.covariance - goal).square().sum()
-    channels = target.mean.numel()
+    covariance = (measured.covariance - goal).square().sum()
     if norm == "mean":
         return mean / channels + covariance / channels**2
     floor = FLOOR * channels
     return (mean / target.mean.square().sum().clamp_min(floor) + covariance / goal.square().sum().clamp_min(floor)) / 2
 
 
-def _wasserstein_loss(found: Moments, target: Moments, norm: str, eps: float = 1e-4) -> Tensor:
+def _wasserstein_loss(measured: Moments, target: Moments, norm: str, channels: int, eps: float = 1e-4) -> Tensor:
     """Squared Wasserstein-2 distance of the normal distributions with these moments (Olkin and Pukelsheim, 1982).
 
     Scaled and regularised as in Crowson's style-transfer-pytorch (1/N; `eps` on both diagonals), or relative to the
     target's mean squared norm, which has the same units.
     """
-    goal, cov = _regularised(target, eps), _regularised(found, eps)
+    goal, cov = _regularised(target, eps), _regularised(measured, eps)
     root = matrix_sqrt(goal)
     cross = matrix_sqrt(root @ cov @ root)
-    distance = (found.mean - target.mean).square().sum() + torch.trace(goal + cov - 2 * cross)
+    distance = (measured.mean - target.mean).square().sum() + torch.trace(goal + cov - 2 * cross)
     if norm == "mean":
-        return distance / target.mean.numel()
-    return distance / torch.trace(target.second).clamp_min(FLOOR * target.mean.numel())
+        return distance / channels
+    return distance / torch.trace(target.second).clamp_min(FLOOR * channels)
 
 
 def _regularised(part: Moments, eps: float) -> Tensor:

@@ -94,7 +94,8 @@ class Objective:
             if content is not None and self.content_weights:
                 self.content_targets = self._content_maps(content)
                 self.content_scales = {
-                    layer: content_scale(target, config.content_norm) for layer, target in self.content_targets.items()
+                    layer: content_scale(target, config.content_norm, network.channels(layer))
+                    for layer, target in self.content_targets.items()
                 }
             if styles and self.style_weights and not self.style_targets:
                 self.style_targets = [self._style_moments(style) for style in styles]
@@ -189,7 +190,8 @@ class Objective:
                     if number >= len(region.targets) or not count:
                         continue
                     share = region.share / min(len(levels), len(region.targets))
-                    loss = self._style_loss(layer, self._moments(layer, count, first, second), region, number, level)
+                    measured = self._moments(layer, count, first, second)
+                    loss = self._style_loss(layer, measured, region.targets[number][layer], level)
                     losses.append(share * self.style_weights[layer] * loss)
                 if losses:
                     styles[name] = torch.stack(losses).sum()
@@ -200,10 +202,15 @@ class Objective:
             terms["content/none"] = 0 * image.sum()
         return terms
 
-    def _style_loss(self, layer: str, found: Moments, region: Region, octave: int, level: Tensor) -> Tensor:
-        target = region.targets[octave][layer]
-        pixels = level.shape[-2] * level.shape[-1]
-        return style_loss(found, target, self.config.style_statistic, self.config.style_norm, pixels)
+    def _style_loss(self, layer: str, measured: Moments, target: Moments, level: Tensor) -> Tensor:
+        return style_loss(
+            measured,
+            target,
+            self.config.style_statistic,
+            self.config.style_norm,
+            pixels=level.shape[-2] * level.shape[-1],
+            channels=self.network.channels(layer),
+        )
 
     def _measure(
         self,

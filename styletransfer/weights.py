@@ -249,13 +249,25 @@ def _take(file: _Opened, shapes: Shapes) -> dict[str, Tensor]:
     for name, shape in shapes.items():
         if file.shapes[name] != shape:
             raise StyleTransferError(f"{file.name} has {name} of shape {file.shapes[name]}: {shape} is needed")
-        tensor = file.tensor(name)
-        if tensor.device.type != "cpu" or tensor.layout != torch.strided or not tensor.is_floating_point():
-            raise StyleTransferError(f"{file.name} has {name} as {tensor.dtype}: a plain tensor of floats is needed")
-        # A copy, since a mapped file could change under a long run.
-        tensors[name] = tensor.detach().to(torch.float32, copy=True).contiguous()
+        tensors[name] = _floats(file, name)
         _check_values(file.name, name, tensors[name])
     return tensors
+
+
+def _floats(file: _Opened, name: str) -> Tensor:
+    """A tensor as float32 in memory of its own, since a mapped file could change under a long run.
+
+    Where the file has whole numbers of 8 bits, `NAME.scale` (K,) beside it is what one of them is worth in each of the
+    K output channels.
+    """
+    tensor, scale = file.tensor(name), None
+    if tensor.dtype == torch.int8 and file.shapes.get(f"{name}.scale") == tensor.shape[:1]:
+        scale = file.tensor(f"{name}.scale")
+    plain = tensor.device.type == "cpu" and tensor.layout == torch.strided
+    if not plain or not (scale if scale is not None else tensor).is_floating_point():
+        raise StyleTransferError(f"{file.name} has {name} as {tensor.dtype}: a plain tensor of floats is needed")
+    values = tensor.detach().to(torch.float32, copy=True).contiguous()
+    return values if scale is None else values * scale.float().view(-1, *[1] * (values.dim() - 1))
 
 
 def _check_values(where: str, name: str, tensor: Tensor, zero_run: int = 2**40) -> None:

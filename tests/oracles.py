@@ -70,9 +70,12 @@ def vgg(
         if width == "M":
             x, index, block, number = pool(x, 2), index + 1, block + 1, 0
             continue
+        number += 1
+        if width == 0:  # left out, in a compact network
+            index += 2
+            continue
         if f"features.{index}.weight" not in tensors:  # the network was cut here
             break
-        number += 1
         x = F.pad(x, (1, 1, 1, 1), padding if index == 0 else "constant")
         x = F.conv2d(x, tensors[f"features.{index}.weight"], tensors[f"features.{index}.bias"])
         if design.batch_norm:

@@ -21,8 +21,8 @@ EXIF_ARTIST = 315
 SHAPES = {
     "features.0.weight": (4, 3, 3, 3),
     "features.0.bias": (4,),
-    "features.3.weight": (6, 4, 3, 3),
-    "features.3.bias": (6,),
+    "features.5.weight": (6, 4, 3, 3),
+    "features.5.bias": (6,),
     "heads.relu1_1.weight": (5, 4, 1, 1),
     "heads.relu1_1.bias": (5,),
     "heads.relu2_1.weight": (7, 6, 1, 1),

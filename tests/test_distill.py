@@ -5,20 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from oracles import FIVE, noise
+from oracles import FIVE, noise, random_tensors
+from safetensors.torch import save_file
 from torch import Tensor
 
 from styletransfer import Config, StyleTransferError, distill, save_image
 from styletransfer.distill import Fit
 from styletransfer.features import Network, load_network
 from styletransfer.pixels import resize
+from styletransfer.weights import Weights
 
 FULL = (4, 4, "M", 6, 6, "M", 8, 8, 8, 8)  # as wide as the teacher of these tests
 NARROW = (3, 3, "M", 4, 4, "M", 6, 6, 6, 6)
-SHORT = Fit(steps=6, batch=2, crop=48, seed=1, widths=NARROW)
-STYLE_LAYERS, CONTENT_LAYERS = Fit.style_layers, Fit.content_layers
+STYLE_LAYERS, CONTENT_LAYERS = ("relu1_1", "relu2_1", "relu3_1"), ("relu3_4",)
+SHORT = Fit(6, 2, 48, 4, 1, NARROW, STYLE_LAYERS, CONTENT_LAYERS)
 
 
 @pytest.fixture(scope="module")
@@ -27,21 +30,52 @@ def images() -> list[Tensor]:
     return [resize(torch.rand(1, 3, 9, 8, generator=seed), (72, 64)) for seed in seeds]
 
 
+@pytest.fixture(autouse=True)
+def _a_short_first_layer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("styletransfer.distill.layers.FIRST_STEPS", 40)
+
+
 def start(teacher: Network, images: list[Tensor], widths: tuple[int | str, ...]) -> dict[str, float]:
-    """The held-out score of an untrained student."""
+    """The held-out score of a student whose layers have been solved, and nothing more."""
     student = distill.new_student(teacher, replace(SHORT, widths=widths))
     scale = distill.teacher_scale(teacher, images, SHORT.layers)
-    distill.start_from_teacher(student, teacher, images, scale)
+    distill.fit_layers(student, teacher, images, scale)
     return distill.held_out_score(student, teacher, scale, images)
 
 
 def test_a_student_as_wide_as_its_teacher_starts_as_its_teacher(network: Network, images: list[Tensor]) -> None:
-    assert max(start(network, images, FULL).values()) < 1e-4
+    assert max(start(network, images, FULL).values()) < 1e-3
 
 
 def test_a_narrow_student_starts_near_its_teacher(network: Network, images: list[Tensor]) -> None:
     score = start(network, images, NARROW)
-    assert score["relu1_1"] < 0.2 and max(score.values()) < 0.9
+    assert score["relu1_1"] < 0.2 and max(score.values()) < 0.5
+
+
+def test_a_layer_that_is_left_out_costs_less_than_all_it_did(network: Network, images: list[Tensor]) -> None:
+    """The next layer makes up for it: with three of block 3's layers the fourth is still predicted."""
+    whole, short = (start(network, images, widths) for widths in (FULL, (*FULL[:-2], 0, 8)))
+    assert {name: short[name] for name in ("relu2_1", "relu3_1")} == {
+        name: whole[name] for name in ("relu2_1", "relu3_1")
+    }
+    assert whole["relu3_4"] < short["relu3_4"] < 0.7
+
+
+def test_a_layer_is_solved_by_least_squares(network: Network, images: list[Tensor]) -> None:
+    """Against numpy's own solver, on the patches of torch's own unfold."""
+    from styletransfer.distill import layers
+
+    maps, goal = noise(1, 3, 9, 7, seed=1).float(), noise(1, 2, 9, 7, seed=2).float()
+    at = torch.arange(63)
+    patches = layers._patches(maps, at)
+    unfolded = torch.nn.functional.unfold(maps, 3, padding=1)[0].T.view(63, 3, 9).transpose(1, 2).flatten(1)
+    assert torch.equal(patches, unfolded)
+    rows = np.concatenate([unfolded.numpy(), np.ones((63, 1))], 1)
+    wanted = np.linalg.lstsq(rows, layers._rows(goal, at).numpy(), rcond=None)[0]
+    solution = layers._least_squares(
+        [(patches[:30], layers._rows(goal, at[:30])), (patches[30:], layers._rows(goal, at[30:]))]
+    )
+    assert np.abs(solution.numpy() - wanted).max() < 1e-2 * np.abs(wanted).max()
 
 
 def test_the_leading_channels_span_the_rest() -> None:
@@ -60,8 +94,11 @@ def test_an_interrupted_fit_goes_on_and_the_file_is_a_network(
     output = tmp_path / "own.safetensors"
     distill.distill(network, images, images[:2], replace(SHORT, steps=3), output)
     assert torch.load(tmp_path / "own.safetensors.fit", weights_only=True)["step"] == 3
-    score = distill.distill(network, images, images[:2], SHORT, output)
-    assert torch.load(tmp_path / "own.safetensors.fit", weights_only=True)["step"] == 6
+    distill.distill(network, images, images[:2], SHORT, output)
+    saved = torch.load(tmp_path / "own.safetensors.fit", weights_only=True)
+    assert saved["step"] == 6
+    student = distill.new_student(network, SHORT)
+    student.load_state_dict(saved["student"])
     config = Config(
         network="builtin",
         weights=str(output),
@@ -70,14 +107,12 @@ def test_an_interrupted_fit_goes_on_and_the_file_is_a_network(
         precision="float32",
         device="cpu",
     )
-    shipped = load_network(config)
-    wanted = network(images[0], STYLE_LAYERS)
-    found = shipped(images[0], STYLE_LAYERS)
-    scale = distill.teacher_scale(network, images, STYLE_LAYERS)
-    for layer in STYLE_LAYERS:  # in another basis, so only inner products can be compared
-        a, b = found[layer].flatten(2)[0].double(), (wanted[layer] / scale[layer]).flatten(2)[0]
-        gap = float((a.T @ a - b.T @ b).square().sum() / (b.T @ b).square().sum())
-        assert gap < 4 * score[f"gram/{layer}"] + 0.05
+    shipped = load_network(config)(images[0], SHORT.layers)
+    fitted = student.requires_grad_(False)(images[0], SHORT.layers)
+    scale = distill.teacher_scale(network, images, SHORT.layers)
+    for layer in SHORT.layers:  # in another basis and the teacher's units, so only inner products can be compared
+        a, b = shipped[layer].flatten(2)[0], (scale[layer] * fitted[layer]).flatten(2)[0]
+        assert float((a.T @ a - b.T @ b).norm() / (b.T @ b).norm()) < 5e-3
 
 
 def test_the_same_seed_fits_the_same_student(network: Network, images: list[Tensor], tmp_path: Path) -> None:
@@ -95,12 +130,31 @@ def test_the_program_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
 
 def test_a_student_can_go_as_deep_as_its_teacher(network: Network, images: list[Tensor], tmp_path: Path) -> None:
     """Five blocks, heads at the layers of Gatys et al.; in use it knows which of them are for style."""
-    widths = (*NARROW, "M", 6, 6, "M", 6)
+    widths = (*NARROW, "M", 6, 6, 0, 0, "M", 6)
     deep = replace(SHORT, steps=2, widths=widths, style_layers=FIVE, content_layers=("relu4_2",))
     distill.distill(network, images, images[:1], deep, tmp_path / "deep.safetensors")
     shipped = load_network(Config(network="builtin", weights=str(tmp_path / "deep.safetensors"), device="cpu"))
     assert shipped.design.style_layers == FIVE and shipped.design.content_layers == ("relu4_2",)
     assert shipped.design.widths == widths
+
+
+def test_large_kernels_are_kept_in_eight_bits(
+    network: Network, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each value comes back within half a step of its channel, of which there are 127 to the largest."""
+    monkeypatch.setattr("styletransfer.distill.course.EIGHT_BITS", 200)
+    student = distill.new_student(network, SHORT)
+    student.load(Weights(random_tensors(student.shapes()), "", ""))
+    tensors = distill.packed(student, {layer: torch.tensor(1.0) for layer in SHORT.layers})
+    save_file(tensors, tmp_path / "packed.safetensors")
+    config = Config(network="builtin", weights=str(tmp_path / "packed.safetensors"), device="cpu", precision="float32")
+    loaded, kernels = load_network(config).features.state_dict(), student.features.state_dict()
+    small = [key for key in kernels if tensors[f"features.{key}"].dtype == torch.float16]
+    large = sorted(set(kernels) - set(small))
+    assert small and large and all(tensors[f"features.{key}"].dtype == torch.int8 for key in large)
+    for key in large:
+        peak = kernels[key].abs().amax((1, 2, 3), keepdim=True)
+        assert bool(((loaded[key] - kernels[key]).abs() <= peak * (0.5 / 127 + 1e-3)).all())
 
 
 def test_errors_that_both_sides_share_do_no_harm() -> None:
@@ -119,7 +173,7 @@ def test_errors_that_both_sides_share_do_no_harm() -> None:
 
 
 def test_widths_are_read_or_refused() -> None:
-    assert distill.parse_widths("32, 24,M,64") == (32, 24, "M", 64)
-    for text in ("", "32,x", "0", "-1", "1.5"):
+    assert distill.parse_widths("32, 24,M,0,64") == (32, 24, "M", 0, 64)
+    for text in ("", "32,x", "0", "M,32", "-1", "1.5"):
         with pytest.raises(StyleTransferError, match="widths must be"):
             distill.parse_widths(text)

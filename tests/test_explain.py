@@ -49,9 +49,9 @@ def found(builtin: Network, pair: tuple[Tensor, Tensor]) -> list[Reconstruction]
 
 
 def test_the_layers_are_those_in_use_shallow_to_deep(builtin: Network, network: Network) -> None:
-    assert content_layers(builtin) == ("relu1_1", "relu2_1", "relu3_1", "relu3_4")
-    assert style_layers(builtin) == ("relu1_1", "relu2_1", "relu3_1")
-    assert content_layers(network) == ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu4_2", "relu5_1")
+    for each in (builtin, network):
+        assert content_layers(each) == ("relu1_1", "relu2_1", "relu3_1", "relu4_2", "relu5_1")
+        assert style_layers(each) == FIVE
 
 
 def test_layers_that_were_not_loaded_are_left_out() -> None:
@@ -60,10 +60,9 @@ def test_layers_that_were_not_loaded_are_left_out() -> None:
 
 
 def test_one_layer_of_content_at_a_time_then_more_and_more_of_style(found: list[Reconstruction]) -> None:
-    one, two, three, four = "relu1_1", "relu2_1", "relu3_1", "relu3_4"
     assert [(each.kind, each.layers) for each in found] == [
-        *(("content", (layer,)) for layer in (one, two, three, four)),
-        *(("style", layers) for layers in ((one,), (one, two), (one, two, three))),
+        *(("content", (layer,)) for layer in ("relu1_1", "relu2_1", "relu3_1", "relu4_2", "relu5_1")),
+        *(("style", FIVE[:count]) for count in range(1, 6)),
     ]
     for each in found:
         terms = {name for name in each.losses if "/" in name and not name.startswith("tv")}

@@ -16,7 +16,6 @@ from oracles import (
     SMALL,
     SMALL_16,
     caffe_input,
-    content_loss,
     noise,
     random_network,
     random_tensors,
@@ -28,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from styletransfer import distill, features
-from styletransfer.config import Config, StyleTransferError
+from styletransfer.config import CONTENT_NORMS, STYLE_NORMS, Config, StyleTransferError
 from styletransfer.features import (
     DESIGNS,
     Design,
@@ -40,7 +39,7 @@ from styletransfer.features import (
     layer_names,
     load_network,
 )
-from styletransfer.losses import moments, style_loss
+from styletransfer.losses import content_scale, moments, squared_error, style_loss
 from styletransfer.weights import Weights
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
@@ -189,7 +188,7 @@ def test_an_unknown_layer_is_answered_with_the_known_ones(name: str) -> None:
 
 # --- the compact network
 
-COMPACT = (5, 5, "M", 7, "M", 9, 9)
+COMPACT = (5, 5, "M", 7, 0, "M", 9, 9)
 HEADS = {"relu1_1": 3, "relu2_1": 8, "relu3_2": 4}
 
 
@@ -214,8 +213,8 @@ SHAPES = {"features.0.weight": (4, 3, 3, 3), "features.0.bias": (4,), "heads.rel
         ({}, "no heads that fit"),
         ({"features.0.weight": (4, 3, 3, 3)}, "no heads that fit"),
         ({**SHAPES, "heads.relu2_1.weight": (4, 4, 1, 1)}, "no heads that fit"),
-        ({**SHAPES, "features.5.weight": (4, 4, 3, 3)}, "convolution 5 where 2 was expected"),
-        ({**SHAPES, "features.1.weight": (4, 4, 3, 3)}, "convolution 1 where 2 was expected"),
+        ({**SHAPES, "features.6.weight": (4, 4, 3, 3)}, "VGG-19 has no convolution at features.6"),
+        ({**SHAPES, "features.1.weight": (4, 4, 3, 3)}, "VGG-19 has no convolution at features.1"),
         ({"features.0.weight": (), "heads.relu1_1.weight": ()}, "no heads that fit"),
     ],
 )
@@ -254,7 +253,8 @@ def test_folding_the_heads_keeps_every_inner_product() -> None:
     heads = {"relu1_1": 16, "relu2_1": 12, "relu3_2": 6}  # wider than, and narrower than, what they read
     student = Network("builtin", Design(COMPACT), tuple(heads), heads=heads)
     student.load(Weights(random_tensors(student.shapes()), "", "")).to_working(CPU, torch.float64)
-    tensors = {key: value.double() for key, value in distill.folded(student).items()}
+    unit = dict.fromkeys(heads, torch.tensor(1.0))
+    tensors = {key: value.double() for key, value in distill.packed(student, unit).items()}
     design = compact_design({key: tuple(value.shape) for key, value in tensors.items()})
     assert design.widths == COMPACT
     ranks = {"relu1_1": 6, "relu2_1": 8, "relu3_2": 6}  # channels and a constant, where the head is no narrower
@@ -268,9 +268,23 @@ def test_folding_the_heads_keeps_every_inner_product() -> None:
         whole, short = ([moments(each[layer]) for each in pair] for pair in maps)
         assert short[0].mean.numel() == ranks[layer]
         assert float(short[0].second.norm()) == pytest.approx(float(whole[0].second.norm()), rel=2e-3)  # half precision
-        style = [float(style_loss(*pair, "gram", "relative", 1)) for pair in (whole, short)]
-        content = [float(content_loss(a[layer], b[layer], "relative")) for a, b in maps]
-        assert style[1] == pytest.approx(style[0], rel=1e-2) and content[1] == pytest.approx(content[0], rel=1e-2)
+        channels = heads[layer]  # that published losses divide by, in either basis
+        for norm in STYLE_NORMS:
+            style = [float(style_loss(*pair, "gram", norm, 77, channels)) for pair in (whole, short)]
+            assert style[1] == pytest.approx(style[0], rel=1e-2)
+        for norm in CONTENT_NORMS:
+            content = [
+                float(squared_error(a[layer], b[layer]) / content_scale(b[layer], norm, channels)) for a, b in maps
+            ]
+            assert content[1] == pytest.approx(content[0], rel=1e-2)
+
+
+def test_published_losses_count_the_channels_of_vgg19() -> None:
+    network = compact_network()
+    assert [network.channels(layer) for layer in HEADS] == [64, 128, 256]
+    assert [network.width(layer) for layer in HEADS] == list(HEADS.values())
+    plain = Network("vgg19", DESIGNS["vgg19"], ("relu2_1",))
+    assert plain.channels("relu2_1") == plain.width("relu2_1") == 128
 
 
 # --- which network, where and in what format

@@ -40,6 +40,7 @@ RANKS = {
 }
 INSIDE = {  # a folder's own ranks
     "studio": {"request": 0, "worker": 0, "running": 1, "kept": 2},
+    "distill": {"losses": 0, "layers": 0, "pictures": 0, "course": 1, "program": 2, "__main__": 3},
     "transfer": {"records": 0, "run": 1, "loop": 2},
     "page": {
         "look": 0,
@@ -183,7 +184,7 @@ def test_the_examples_are_there_and_small() -> None:
 
 
 def test_the_built_in_network_is_small() -> None:
-    assert (PACKAGE / "data" / "builtin.safetensors").stat().st_size <= 2 * 10**6
+    assert (PACKAGE / "data" / "builtin.safetensors").stat().st_size <= 6 * 10**6
 
 
 def test_the_top_level_is_as_stated() -> None:

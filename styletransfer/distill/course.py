@@ -1,0 +1,267 @@
+"""A fit: the student, the stream of crops that it learns from, and the steps of Adam."""
+
+from __future__ import annotations
+
+import copy
+import io
+import math
+import os
+import random
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..config import Config
+from ..features import Design, Network, Width, choose_dtype
+from ..losses import moments
+from ..pixels import size_of
+from .layers import fit_layers
+from .losses import fit_loss, relative_error
+from .pictures import OnTrajectory, crop_of, cut, own_optimisation, place_in, texture
+
+RATE = 1.2e-4  # of Adam, at its highest: three times as much undid the closed-form start within 500 steps
+KEPT_BATCHES, REUSES = 160, 5  # a batch costs its teacher more than its student: each is learnt from several times
+OWN_SHARE = 0.7  # batches from the student's own optimisations
+POOL = 240  # pictures kept of those
+OWN_EVERY = 6 * REUSES  # steps between two of them
+TEXTURES = 0.1  # share of procedural textures among the other crops
+EIGHT_BITS = 2**17  # values of a kernel from which on the file has it in 8 bits a value
+CPU = torch.device("cpu")
+
+
+class Batch(NamedTuple):
+    """Crops (N, 3, H, W) and the teacher's activations over their RMS; `trajectory`: N = 3, see `OnTrajectory`."""
+
+    crops: Tensor
+    target: dict[str, Tensor]
+    trajectory: bool
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Settings of a fit.
+
+    steps: of Adam; batch: crops a step; crop: their side in pixels; start: crops that the layers are first solved
+    from; widths: the student's channels for each of the teacher's convolutions (0: left out, M: a pooling); layers: the
+    teacher's that the student has heads for, the first content layer being the one that its runs keep.
+    """
+
+    steps: int = 6000
+    batch: int = 3
+    crop: int = 192
+    start: int = 600
+    seed: int = 0
+    widths: tuple[Width, ...] = (24, 32, "M", 64, 64, "M", 128, 128, 0, 128, "M", 256, 256, 0, 320, "M", 320, 256)
+    style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
+    content_layers: tuple[str, ...] = ("relu4_2", "relu3_4", "relu5_2")
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        return *self.style_layers, *self.content_layers
+
+    @property
+    def learnt_layers(self) -> tuple[str, ...]:
+        """All but the first, which sees the picture itself and is done after the start."""
+        return tuple(layer for layer in self.layers if layer != "relu1_1")
+
+
+def new_student(teacher: Network, fit: Fit) -> Network:
+    """A student with one head a layer, as wide as the teacher's layer; its weights are zeros."""
+    design = Design(fit.widths, style_layers=fit.style_layers, content_layers=fit.content_layers)
+    heads = {layer: teacher.width(layer) for layer in fit.layers}
+    student = Network("builtin", design, fit.layers, heads=heads)
+    student.features.to_empty(device="cpu")
+    student.heads.to_empty(device="cpu")
+    for parameter in student.parameters():
+        nn.init.zeros_(parameter)
+    return student.to_working(CPU, torch.float32)
+
+
+@torch.no_grad()
+def teacher_scale(teacher: Network, images: Sequence[Tensor], layers: Sequence[str]) -> dict[str, Tensor]:
+    """RMS of the teacher's activations at each of the layers."""
+    squares: dict[str, list[Tensor]] = {}
+    for image in images:
+        for layer, maps in teacher(image, layers).items():
+            squares.setdefault(layer, []).append(maps.square().mean())
+    return {layer: torch.stack(values).mean().sqrt() for layer, values in squares.items()}
+
+
+class Course:
+    """The stream of batches: crops, and what the teacher makes of them."""
+
+    def __init__(
+        self, teacher: Network, student: Network, images: Sequence[Tensor], scale: dict[str, Tensor], fit: Fit
+    ) -> None:
+        self.teacher, self.student, self.images, self.scale, self.fit = teacher, student, images, scale, fit
+        self.dtype = choose_dtype(Config(), CPU)
+        self.random = random.Random(fit.seed)
+        self.kept: deque[Batch] = deque(maxlen=KEPT_BATCHES)
+        self.pool: deque[OnTrajectory] = deque(maxlen=POOL)
+        self.running: Iterator[OnTrajectory] = iter(())
+
+    def batch(self, step: int) -> Batch:
+        if self.kept and step % REUSES:
+            return self.random.choice(self.kept)
+        if step % OWN_EVERY == 0:
+            self._continue_optimisation()
+        trajectory = bool(self.pool) and self.random.random() < OWN_SHARE
+        crops = torch.cat(self._trajectory_crops() if trajectory else [self.crop() for _ in range(self.fit.batch)])
+        with torch.no_grad():
+            maps = self.teacher(crops, self.fit.learnt_layers)
+        batch = Batch(crops, {layer: (maps[layer] / self.scale[layer]).half() for layer in maps}, trajectory)
+        self.kept.append(batch)
+        return batch
+
+    def crop(self) -> Tensor:
+        """One crop (1, 3, S, S): of a picture, or a texture now and then."""
+        if self.random.random() < TEXTURES:
+            return texture(self.random, self.fit.crop)
+        return crop_of(self.random.choice(self.images), self.random, self.fit.crop)
+
+    def _trajectory_crops(self) -> list[Tensor]:
+        """One place of a picture under way and of its content, and a place of its style."""
+        picture, content, style = self.random.choice(self.pool)
+        side = self.fit.crop
+        here = place_in(size_of(picture), self.random, side)
+        elsewhere = place_in(size_of(style), self.random, side)
+        return [cut(picture, here, side), cut(content, here, side), cut(style, elsewhere, side)]
+
+    def _continue_optimisation(self) -> None:
+        """One more picture of the student's own; a finished optimisation is followed by a new one."""
+        state = next(self.running, None)
+        if state is None:
+            student = copy.deepcopy(self.student).requires_grad_(False).to_working(CPU, self.dtype)
+            self.running = own_optimisation(student, self.images, self.random)
+            state = next(self.running, None)
+        if state is not None and min(min(size_of(image)) for image in state) >= self.fit.crop:
+            self.pool.append(state)
+
+
+@torch.no_grad()
+def held_out_score(
+    student: Network, teacher: Network, scale: dict[str, Tensor], images: Sequence[Tensor]
+) -> dict[str, float]:
+    """Mean relative error on pictures kept out: of the activations by layer, and of the Gram matrices
+    (`gram/layer`).
+    """
+    scores: dict[str, list[float]] = {}
+    for image in images:
+        predicted, target = student(image, scale), teacher(image, scale)
+        for layer, maps in predicted.items():
+            goal = target[layer] / scale[layer]
+            scores.setdefault(layer, []).append(float((maps - goal).square().mean() / goal.square().mean()))
+            if layer in student.design.style_layers:
+                error = float(relative_error(moments(maps).second, moments(goal).second))
+                scores.setdefault(f"gram/{layer}", []).append(error)
+    return {name: sum(values) / len(values) for name, values in scores.items()}
+
+
+def packed(student: Network, scale: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The student's tensors for its file, its heads in the teacher's own units and cut down to their R factors.
+
+    [W b] = Q R with orthonormal Q: R f keeps all inner products of the predicted activations, at the student's own
+    width. Large kernels are whole numbers from -127 to 127 with a scale for each output channel, the rest is in half
+    precision.
+    """
+    tensors: dict[str, Tensor] = {}
+    for key, value in student.features.state_dict().items():
+        if value.numel() >= EIGHT_BITS:
+            step = value.abs().amax((1, 2, 3)) / 127
+            tensors[f"features.{key}.scale"] = step
+            value = (value / step.view(-1, 1, 1, 1)).round().to(torch.int8)
+        tensors[f"features.{key}"] = value
+    head: Any
+    for layer, head in student.heads.items():
+        weight = scale[layer] * torch.cat([head.weight.flatten(1), head.bias[:, None]], dim=1).double()
+        upper = torch.linalg.qr(weight, mode="r").R
+        tensors[f"heads.{layer}.weight"], tensors[f"heads.{layer}.bias"] = upper[:, :-1, None, None], upper[:, -1]
+    return {key: (value.half() if value.is_floating_point() else value).contiguous() for key, value in tensors.items()}
+
+
+def distill(
+    teacher: Network,
+    images: Sequence[Tensor],
+    held_out: Sequence[Tensor],
+    fit: Fit,
+    output: Path,
+) -> dict[str, float]:
+    """Fit a student, going on from `output`.fit where that exists, write it to `output` and return its held-out score.
+
+    images, held_out: (1, 3, H, W) in [0, 1], each side at least `fit.crop`. The same seed gives the same student
+    where the fit is not interrupted.
+    """
+    student = new_student(teacher, fit)
+    scale = teacher_scale(teacher, images[:24], fit.layers)
+    course = Course(teacher, student, images, scale, fit)
+    checkpoint, first = output.with_name(output.name + ".fit"), 0
+    if not checkpoint.exists():
+        fit_layers(student, teacher, [course.crop() for _ in range(fit.start)], scale)
+    for module in (student.features[0], student.heads["relu1_1"]):
+        module.requires_grad_(False)
+    learnt = [parameter for parameter in student.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.Adam(learnt, lr=RATE, betas=(0.9, 0.99))
+    if checkpoint.exists():
+        saved: dict[str, Any] = torch.load(checkpoint, weights_only=True)
+        student.load_state_dict(saved["student"])
+        optimizer.load_state_dict(saved["optimizer"])
+        first = saved["step"]
+        course.random.seed(fit.seed + first)
+
+    def keep(step: int) -> None:
+        write_atomically(output, safetensors.torch.save(packed(student, scale)))
+        state = io.BytesIO()
+        torch.save({"student": student.state_dict(), "optimizer": optimizer.state_dict(), "step": step}, state)
+        write_atomically(checkpoint, state.getvalue())
+
+    keep(first)
+    score = held_out_score(student, teacher, scale, held_out)
+    bar = tqdm(range(first, fit.steps), initial=first, total=fit.steps, unit="step")
+    bar.write("at the start: " + _score_line(score))
+    average = 0.0
+    for step in bar:
+        batch = course.batch(step)
+        for group in optimizer.param_groups:
+            group["lr"] = RATE * min(1.0, (step + 1) / 100) * (0.005 + 0.995 * _falling(step / fit.steps))
+        optimizer.zero_grad(set_to_none=True)
+        target = {layer: maps.float() for layer, maps in batch.target.items()}
+        with torch.autocast("cpu", torch.bfloat16, enabled=course.dtype == torch.bfloat16):
+            predicted = student(batch.crops, target)
+        predicted = {layer: maps.float() for layer, maps in predicted.items()}
+        loss = fit_loss(predicted, target, fit.style_layers, trajectory=batch.trajectory)
+        loss.backward()
+        nn.utils.clip_grad_norm_(learnt, 1.0)
+        optimizer.step()
+        average = float(loss.detach()) if step == first else 0.98 * average + 0.02 * float(loss.detach())
+        bar.set_postfix(loss=f"{average:.4f}")
+        if (step + 1) % 500 == 0 or step + 1 == fit.steps:
+            score = held_out_score(student, teacher, scale, held_out)
+            bar.write(f"step {step + 1}: " + _score_line(score))
+            keep(step + 1)
+    return score
+
+
+def _falling(share: float) -> float:
+    """From 1 to 0 along half a cosine."""
+    return (1 + math.cos(math.pi * share)) / 2
+
+
+def _score_line(score: dict[str, float]) -> str:
+    return "held out " + " ".join(f"{name} {value:.4f}" for name, value in score.items())
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write through a temporary file beside the target, so that no half-written file is ever seen."""
+    temporary = path.with_name(path.name + ".part")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

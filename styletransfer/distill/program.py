@@ -1,0 +1,97 @@
+"""The command line of a fit."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+
+from torch import Tensor
+
+from .. import allocator
+from ..config import Config, StyleTransferError
+from ..features import Width, load_network
+from ..images import load_image
+from ..pixels import fit_size, resize, size_of
+from .course import Fit, distill
+
+
+def read_folder(folder: Path, smallest: int, kept_out: Sequence[str]) -> tuple[list[Tensor], list[Tensor]]:
+    """The pictures of a folder to fit on and those kept out (by stem): at most 640 px on the long side, and enlarged
+    where the short side is under `smallest`.
+    """
+    fitted: list[Tensor] = []
+    held: list[Tensor] = []
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() not in (".jpg", ".jpeg", ".png", ".webp"):
+            continue
+        image = load_image(path)
+        size = size_of(image)
+        long_side = max(min(640, max(size)), -(-smallest * max(size) // min(size)))
+        (held if path.stem in kept_out else fitted).append(resize(image, fit_size(size, long_side)))
+    if len(fitted) < 2:
+        raise StyleTransferError(f"{folder.name} holds {len(fitted)} usable pictures: a fit needs at least 2")
+    return fitted, held
+
+
+def parse_widths(text: str) -> tuple[Width, ...]:
+    """The channels of a student from text like 32,24,M,64,0,M,96. Raises StyleTransferError."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word == "M" or word.isdigit() for word in words) or words[0] in ("M", "0"):
+        raise StyleTransferError(
+            "widths must be numbers of channels, 0 for a convolution left out and M for a pooling, like 32,24,M,64: "
+            f"got {text!r}"
+        )
+    return tuple(word if word == "M" else int(word) for word in words)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="styletransfer.distill", description="Fit a compact feature network to a teacher."
+    )
+    parser.add_argument("--teacher", required=True, help="the teacher's weights, with all layers that are asked for")
+    parser.add_argument(
+        "--network", default="vgg19-caffe", choices=("vgg19", "vgg19-caffe"), help="their input convention"
+    )
+    parser.add_argument("--images", required=True, type=Path, help="folder of pictures to fit on")
+    parser.add_argument("--held-out", default="", help="comma-separated names (without suffix) that are only scored on")
+    parser.add_argument("--steps", type=int, default=Fit.steps)
+    parser.add_argument("--batch", type=int, default=Fit.batch, help="crops a step")
+    parser.add_argument("--crop", type=int, default=Fit.crop, help="side of a crop in pixels")
+    parser.add_argument("--start", type=int, default=Fit.start, help="crops that the layers are first solved from")
+    parser.add_argument("--seed", type=int, default=Fit.seed)
+    for name, what in (("style", "matched"), ("content", "kept, the default one first")):
+        shown = ",".join(getattr(Fit, f"{name}_layers"))
+        parser.add_argument(f"--{name}-layers", default=shown, help=f"the teacher's layers that are {what} ({shown})")
+    shown = ",".join(map(str, Fit.widths))
+    parser.add_argument("--widths", default=shown, help=f"the student's channels, 0: left out, M: a pooling ({shown})")
+    parser.add_argument("-o", "--output", required=True, type=Path, help="FILE.safetensors; FILE.fit beside it resumes")
+    options = parser.parse_args(arguments)
+    try:
+        layers = Config(
+            network=options.network,
+            weights=options.teacher,
+            style_layers=tuple(options.style_layers.split(",")),
+            content_layers=tuple(options.content_layers.split(",")),
+            device="cpu",
+            precision="float32",
+        )
+        fit = Fit(
+            options.steps,
+            options.batch,
+            options.crop,
+            options.start,
+            options.seed,
+            parse_widths(options.widths),
+            layers.style_layers,
+            layers.content_layers,
+        )
+        allocator.keep()
+        images, held_out = read_folder(options.images, fit.crop, options.held_out.split(","))
+        distill(load_network(layers), images, held_out or list(islice(images, 4)), fit, options.output)
+    except StyleTransferError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
