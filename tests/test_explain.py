@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from oracles import gram, noise, positions
+from oracles import FIVE, gram, noise, positions
 from torch import Tensor
 
 from styletransfer import Config, Network, StyleTransferError, load_image, load_network

@@ -40,16 +40,19 @@ JUDGE = Config(
     precision="float32",
 )
 
-Scores = dict[str, float]  # by layer, `style` and `content`
+CONTENT_SHARE = 0.05  # content over style, where a picture is judged by one number
+
+Scores = dict[str, float]  # by layer, `style`, `content`, and `total`: style + 0.05 content
 
 
 def judged(judge: Network, content: Tensor, style: Tensor, picture: Tensor) -> Scores:
-    """What VGG-19 makes of a picture, with the style at the picture's size as in a run."""
+    """What a network makes of a picture, with the style at the picture's size as in a run."""
     size = size_of(picture)
     fitted = resize(style, fit_size(size_of(style), max(size)))
     terms = Objective(judge, JUDGE, resize(content, size), [fitted])(picture).terms
     scores = {layer: float(terms[f"style/{layer}"]) for layer in NAMES}
-    return {**scores, "style": statistics.mean(scores.values()), "content": float(terms["content/relu4_2"])}
+    mean, content_error = statistics.mean(scores.values()), float(terms["content/relu4_2"])
+    return {**scores, "style": mean, "content": content_error, "total": mean + CONTENT_SHARE * content_error}
 
 
 def some_pairs(contents: Path, styles: Path, count: int = 10**6) -> Iterator[tuple[str, Tensor, Tensor]]:

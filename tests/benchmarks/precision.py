@@ -2,8 +2,8 @@
 
     python tests/benchmarks/precision.py --contents FOLDER --styles FOLDER [--weights VGG19.safetensors] [--pairs 6]
 
-Both runs take Balanced's scales and steps; both pictures are judged in float32, by the objective that made them. With
---weights VGG-19's blocks 1-3 run, else the built-in network. The last line is a run with a style weight of 1e6.
+Both runs are Balanced; both pictures are judged in float32 by the network that made them, by style + 0.05 content. With
+--weights VGG-19 runs, else the built-in network. The last line is a run with a style weight of 1e6.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from plain import machine, write_json
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from judge import BASE, judged, some_pairs
+from judge import judged, some_pairs
 
 from styletransfer import RECIPES, stylize
 from styletransfer.features import load_network
@@ -27,7 +27,7 @@ from styletransfer.features import load_network
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--weights", help="VGG-19 in the original's convention, to relu3_4 at least")
+    parser.add_argument("--weights", help="VGG-19 in the original's convention, to relu5_1 at least")
     parser.add_argument("--contents", required=True, type=Path)
     parser.add_argument("--styles", required=True, type=Path)
     parser.add_argument("--pairs", type=int, default=6)
@@ -35,9 +35,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     name = "vgg19-caffe" if options.weights else "builtin"
-    quality = RECIPES["balanced"]
-    config = replace(BASE, network=name, weights=options.weights, size=options.size)
-    config = replace(config, scales=quality.scales, iterations=quality.iterations)
+    config = replace(RECIPES["balanced"], network=name, weights=options.weights, size=options.size)
     networks = {kind: load_network(replace(config, precision=kind)) for kind in ("float32", "bfloat16")}
     ratios = {}
     print(f"{machine()}; {name}, {options.size} px")
@@ -45,7 +43,7 @@ def main() -> None:
         losses = {}
         for kind, network in networks.items():
             result = stylize(content, [style], replace(config, precision=kind), network=network)
-            losses[kind] = judged(networks["float32"], content, style, result.image, config)[1]
+            losses[kind] = judged(networks["float32"], content, style, result.image)["total"]
         ratios[pair] = losses["bfloat16"] / losses["float32"]
         print(
             f"{pair:32} float32 {losses['float32']:.5f} bfloat16 {losses['bfloat16']:.5f} {ratios[pair]:7.4f}",

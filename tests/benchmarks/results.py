@@ -22,7 +22,6 @@ from styletransfer.images import save_animation
 from styletransfer.pixels import resize
 
 EXAMPLES = ROOT / "examples"
-VGG_LAYERS = ["--style-layers", "relu1_1,relu2_1,relu3_1", "--content-layers", "relu3_4"]
 
 
 def command_of(words: list[str]) -> str:
@@ -52,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--size", type=int, default=640)
     parser.add_argument("--again", action="store_true", help="paint those that are there already, too")
-    parser.add_argument("--vgg", help="VGG-19 in the original's convention, to relu3_4 at least")
+    parser.add_argument("--vgg", help="VGG-19 in the original's convention, to relu5_1 at least")
     options = parser.parse_args()
     results = EXAMPLES / "results"
     results.mkdir(exist_ok=True)
@@ -78,7 +77,7 @@ def main() -> None:
     first = listed["pairs"][0]
     animate(EXAMPLES / first["content"], EXAMPLES / first["style"], results / "painting.webp", options.again)
     if options.vgg:
-        vgg = ["--network", "vgg19-caffe", "--weights", options.vgg, *VGG_LAYERS]
+        vgg = ["--network", "vgg19-caffe", "--weights", options.vgg]
         for name, network in (("builtin", ["--network", "builtin"]), ("vgg", vgg)):
             output = f"results/compare-{name}.jpg"
             words = [f"examples/{first['content']}", f"examples/{first['style']}", "-o", f"examples/{output}"]

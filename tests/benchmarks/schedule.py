@@ -2,9 +2,10 @@
 
     python tests/benchmarks/schedule.py --weights VGG19.safetensors --contents FOLDER --styles FOLDER [--pairs 6]
 
-The mark is style + 0.05 content (relative, one octave, VGG-19's blocks 1-3, float32) of what the plain loop has after
-300 steps of torch's L-BFGS from the content at 384 px, with its values free: no file can hold them. `clamped` is that
-picture as it is saved; `--boxed` adds the loop that clamps its values at every evaluation, as PyTorch's tutorial does.
+The mark is style + 0.05 content (relative, one octave, VGG-19's relu1_1 to relu5_1 and relu4_2, float32) of what the
+plain loop has after 300 steps of torch's L-BFGS from the content at 384 px, with its values free: no file can hold
+them. `clamped` is that picture as it is saved; `--boxed` adds the loop that clamps its values at every evaluation, as
+PyTorch's tutorial does.
 Each quality then runs its own scales and steps on the same losses, within [0, 1], and is judged in the same way: its
 loss over the mark, and the plain loop's seconds over its own. The last column is Draft with the built-in network at
 256 px: the share of the style loss it takes off, its seconds, and those after which the first 80 % were off.
@@ -26,13 +27,14 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from judge import BASE, judged, some_pairs
+from judge import CONTENT_SHARE, JUDGE, judged, some_pairs
 
 from styletransfer import RECIPES, Config, stylize
 from styletransfer.features import Network, load_network
 from styletransfer.pixels import fit_size, resize, size_of
 
 SIZE, STEPS = 384, 300
+BASE = replace(JUDGE, content_weight=CONTENT_SHARE, style_layer_weights=())
 
 
 class Normalised(nn.Module):
@@ -65,7 +67,7 @@ def plain_run(network: nn.Sequential, content: Tensor, style: Tensor, *, boxed: 
     at every evaluation, which leaves a line search no ground.
     """
     began = time.perf_counter()
-    plain = Plain(network, content, style, BASE.style_layers, "relu3_4")
+    plain = Plain(network, content, style)
     image = content.clone().requires_grad_(True)
     search = None if boxed else "strong_wolfe"
     optimizer = torch.optim.LBFGS([image], max_iter=STEPS, max_eval=2 * STEPS, line_search_fn=search)
@@ -82,9 +84,7 @@ def plain_run(network: nn.Sequential, content: Tensor, style: Tensor, *, boxed: 
     return image.detach(), time.perf_counter() - began
 
 
-def quick_draft(
-    network: Network, judge: Network, content: Tensor, style: Tensor, config: Config
-) -> tuple[float, float, float]:
+def quick_draft(network: Network, judge: Network, content: Tensor, style: Tensor) -> tuple[float, float, float]:
     """Draft at 256 px: the share of the style loss that it takes off, its seconds, and those to the first 80 %."""
     way: list[tuple[float, Tensor]] = []
     small = resize(content, fit_size(size_of(content), 256))
@@ -99,16 +99,16 @@ def quick_draft(
 
     def off(picture: Tensor) -> float:
         seen = resize(picture, size_of(small))
-        return 1 - judged(judge, content, style, seen, config)[0] / start
+        return 1 - judged(judge, content, style, seen)["style"] / start
 
-    start = judged(judge, content, style, small, config)[0]
+    start = judged(judge, content, style, small)["style"]
     soon = next((seconds for seconds, picture in way if off(picture) >= 0.8), float("inf"))
     return off(way[-1][1]), way[-1][0], soon
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--weights", required=True, help="VGG-19 in the original's convention, to relu3_4 at least")
+    parser.add_argument("--weights", required=True, help="VGG-19 in the original's convention, to relu5_1 at least")
     parser.add_argument("--contents", type=Path, required=True)
     parser.add_argument("--styles", type=Path, required=True)
     parser.add_argument("--pairs", type=int, default=6)
@@ -119,9 +119,9 @@ def main() -> None:
     options = parser.parse_args()
     judge_config = replace(BASE, network="vgg19-caffe", weights=options.weights)
     judge, network = load_network(judge_config), load_network(replace(judge_config, precision="auto"))
-    plain, own = plain_vgg(judge_config), load_network(replace(BASE, network="builtin", precision="auto"))
+    plain, own = plain_vgg(judge_config), load_network(Config(network="builtin"))
     names = options.qualities.split(",")
-    courses = {name: (RECIPES[name].scales, RECIPES[name].iterations) for name in names}
+    courses = {name: (RECIPES[name].scales, RECIPES[name].steps()) for name in names}
     for text in options.tries:
         scales, iterations = text.split(":")
         courses[text] = tuple(map(float, scales.split(","))), tuple(map(int, iterations.split(",")))
@@ -133,22 +133,22 @@ def main() -> None:
         photo = resize(content, fit_size(size_of(content), SIZE))
         painting = resize(style, fit_size(size_of(style), SIZE))
         picture, seconds = plain_run(plain, photo, painting, boxed=False)
-        mark = judged(judge, content, style, picture, judge_config)[1]
+        mark = judged(judge, content, style, picture)["total"]
         line = f"{pair}: plain {mark:.4f} in {seconds:.0f} s"
         loops = [("clamped", picture, seconds)]
         if options.boxed:
             loops.append(("boxed", *plain_run(plain, photo, painting, boxed=True)))
         for name, each, spent in loops:
-            total = judged(judge, content, style, each.clamp(0, 1), judge_config)[1]
+            total = judged(judge, content, style, each.clamp(0, 1))["total"]
             found[name].append((total / mark, seconds / spent))
             line += f"; {name} {total / mark:.2f}x in 1/{seconds / spent:.1f}"
         for name, (scales, iterations) in courses.items():
             config = replace(judge_config, size=SIZE, scales=scales, iterations=iterations, precision="auto")
             result = stylize(content, [style], config, network=network)
-            total = judged(judge, content, style, result.image, judge_config)[1]
+            total = judged(judge, content, style, result.image)["total"]
             found[name].append((total / mark, seconds / result.seconds["total"]))
             line += f"; {name} {total / mark:.2f}x in 1/{seconds / result.seconds['total']:.1f}"
-        drafts.append(quick_draft(own, judge, content, style, judge_config))
+        drafts.append(quick_draft(own, judge, content, style))
         off, took, soon = drafts[-1]
         print(f"{line}; built-in draft -{off:.1%} in {took:.1f} s, -80% after {soon:.1f} s", flush=True)
     medians: dict[str, Any] = {name: [statistics.median(each) for each in zip(*rows)] for name, rows in found.items()}

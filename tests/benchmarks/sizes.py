@@ -28,13 +28,10 @@ from styletransfer.pixels import fit_size, resize
 from styletransfer.plan import estimate_seconds, make_plan, peak_memory
 from styletransfer.transfer import iterate
 
-BLOCKS = {"style_layers": ("relu1_1", "relu2_1", "relu3_1"), "content_layers": ("relu3_4",)}
-
 
 def one(options: argparse.Namespace, size: int) -> None:
     """Run a few steps at one size, as our programs do, and print the figures as JSON."""
     allocator.keep()
-    layers: dict[str, Any] = BLOCKS if options.network != "builtin" else {}
     config = Config(
         network=options.network,
         weights=options.weights,
@@ -44,7 +41,6 @@ def one(options: argparse.Namespace, size: int) -> None:
         tile=options.tile,
         history=options.history,
         device="cpu",
-        **layers,
     )
     photo = load_image(ROOT / "examples" / "photos" / "temple.jpg")
     frame = fit_size((3, 4), size)
