@@ -17,7 +17,6 @@ import argparse
 import copy
 import io
 import math
-import os
 import random
 import sys
 from collections import deque
@@ -35,6 +34,7 @@ from tqdm import tqdm
 
 from .config import Config, StyleTransferError
 from .features import Design, Network, Width, load_network
+from .files import write_atomically
 from .images import load_image
 from .losses import moment_sums, moments
 from .pixels import Size, fit_size, resize, size_of
@@ -409,16 +409,6 @@ def distill(
 
 def _told(score: dict[str, float]) -> str:
     return "held out " + " ".join(f"{name} {value:.4f}" for name, value in score.items())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write through a temporary file beside the target, so that no half-written file is ever seen."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def read_folder(folder: Path, smallest: int, kept_out: Sequence[str]) -> tuple[list[Tensor], list[Tensor]]:
