@@ -36,6 +36,12 @@ class Tile(NamedTuple):
     rows: Span
     columns: Span
 
+    @property
+    def area(self) -> int:
+        """Pixels that are computed for this tile, its halo included."""
+        (top, bottom), (left, right) = self.rows.outside, self.columns.outside
+        return (bottom - top) * (right - left)
+
     def outside(self, image: Tensor) -> Tensor:
         """The tile with its halo, of (..., H, W): a view."""
         return image[..., slice(*self.rows.outside), slice(*self.columns.outside)]

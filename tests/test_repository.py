@@ -41,6 +41,7 @@ RANKS = {
 }
 INSIDE = {  # a folder's own ranks
     "images": {"checks": 0, "read": 1, "write": 1},
+    "plan": {"system": 0, "memory": 1, "timing": 1},
     "weights": {"sources": 0, "local": 0, "cache": 1, "hub": 2},
     "studio": {"request": 0, "worker": 0, "running": 1, "kept": 2},
     "transfer": {"records": 0, "run": 1, "loop": 2},
