@@ -40,6 +40,7 @@ RANKS = {
     "page": 7,
 }
 INSIDE = {  # a folder's own ranks
+    "cli": {"parser": 0, "run": 1},
     "images": {"checks": 0, "read": 1, "write": 1},
     "plan": {"system": 0, "memory": 1, "timing": 1},
     "weights": {"sources": 0, "local": 0, "cache": 1, "hub": 2},

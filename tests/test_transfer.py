@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -430,6 +431,28 @@ def test_out_of_memory_goes_on_in_tiles_from_where_it_was(
     assert torch.allclose(steps[-1].raw, whole[-1].raw, atol=1e-9)
 
 
+def test_a_program_hears_when_memory_is_short_and_not_otherwise(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first evaluation in tiles and after each; after an allocation that failed; never with room."""
+    config = replace(ADAM, averaging=0.0, size=160, scales=(1.0,), iterations=(3,))
+    calls: list[int] = []
+
+    def steps(**changes: Any) -> None:
+        calls.clear()
+        options = {"network": network, "on_tight_memory": lambda: calls.append(1)}
+        for _ in iterate(picture(1), [picture(2)], replace(config, **changes), **options):
+            pass
+
+    steps()
+    assert calls == []
+    steps(tile=64)
+    assert len(calls) == 1 + 3
+    monkeypatch.setattr(solvers, "step", failing(1, MemoryError()))
+    steps()
+    assert len(calls) == 1 + 3
+
+
 def test_what_does_not_fit_in_the_smallest_tiles_is_told(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solvers, "step", failing(99, MemoryError()))
     with pytest.raises(StyleTransferError, match="not enough memory for this picture: choose a smaller size"):
@@ -488,6 +511,6 @@ def test_a_run_backs_off_from_a_loss_that_is_no_number(network: Network, monkeyp
     steps = steps_of(network, replace(ADAM, averaging=0.0, scales=(1.0,), iterations=(6,)))
     assert steps[-1].result.outcome == "done" and len(steps) == 5  # the step that broke was taken and is lost
     assert [step.note for step in steps if step.note] == [
-        "the loss left the range of numbers: going on from the best picture, in smaller steps"
+        "the loss was not finite: going on from the best picture, in smaller steps"
     ]
     assert steps[-1].losses["total"] < steps[0].losses["total"]
