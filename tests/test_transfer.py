@@ -79,8 +79,8 @@ def test_stylize_is_the_loop_and_its_callback_sees_every_step(network: Network) 
 def test_losses_come_from_the_device_when_they_are_read(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """Adam's own wait for a step's loss is the only one until somebody looks."""
     waits: list[int] = []
-    fetched = solvers.fetched
-    monkeypatch.setattr(solvers, "fetched", lambda *values: (waits.append(len(values)), fetched(*values))[1])
+    read = solvers.read_scalars
+    monkeypatch.setattr(solvers, "read_scalars", lambda *values: (waits.append(len(values)), read(*values))[1])
     result = stylize(picture(1), [picture(2)], ADAM, network=network)
     assert len(waits) == len(result.history)
     for _ in range(2):

@@ -34,7 +34,7 @@ class Losses(Mapping[str, float]):
 
     @cached_property
     def _values(self) -> dict[str, float]:
-        total, *values = solvers.fetched(self._loss, *self._terms.values())
+        total, *values = solvers.read_scalars(self._loss, *self._terms.values())
         layers = dict(zip(self._terms, values))  # such as style/relu1_1
         terms: dict[str, float] = {}
         for name, value in layers.items():
