@@ -155,7 +155,7 @@ def _band_positions(like: Tensor) -> Iterator[tuple[slice, Tensor]]:
     step = max(1, CHUNK // len(horizontal))
     for start in range(0, height, step):
         rows = slice(start, start + step)
-        squared = vertical[rows, None] + horizontal  # 1/2 at the highest frequency, half of it half an octave below
+        squared = vertical[rows, None] + horizontal  # 1/2 at the highest frequency; half an octave lower halves it
         yield rows, (BANDS - 1 + (2 * squared).log2()).clamp_(0, BANDS - 1)
 
 
