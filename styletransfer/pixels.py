@@ -1,4 +1,4 @@
-"""Pictures as tensors (1, 3, H, W), sRGB in [0, 1]: sizes, noise to start from, and colour."""
+"""Pictures as tensors (1, 3, H, W), sRGB in [0, 1]: sizes, resampling, noise and colour."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from torch import Tensor
 
 Size = tuple[int, int]  # (H, W)
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as the luminance swaps of the field use it
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as usual in luminance-only style transfer
 
 
 def size_of(image: Tensor) -> Size:
@@ -17,26 +17,26 @@ def size_of(image: Tensor) -> Size:
 
 
 def fit_size(size: Size, long_side: int) -> Size:
-    """(H, W) of the same aspect whose longer side is `long_side`; no side below 1."""
+    """(H, W) with the same aspect and `long_side` as its longer side; no side below 1."""
     height, width = size
     scale = long_side / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def resize(image: Tensor, size: Size) -> Tensor:
-    """Resample to (H, W): bicubic, antialiased where it shrinks, clamped to [0, 1]."""
+    """Resample to (H, W): bicubic, antialiased when shrinking, clamped to [0, 1]."""
     return image if image.shape[-2:] == size else resample(image, size).clamp(0, 1)
 
 
 def resample(values: Tensor, size: Size, mode: str = "bicubic") -> Tensor:
-    """Resample any (1, C, H, W) values to (H, W), not clamped: for an optimiser's moments too."""
-    if values.device.type == "mps":  # not every version of torch can there
+    """Resample (1, C, h, w) values of any range to (H, W), without clamping."""
+    if values.device.type == "mps":  # which has no antialiased bicubic in some versions of torch
         return resample(values.cpu(), size, mode).to(values.device)
     return F.interpolate(values, size=size, mode=mode, align_corners=False, antialias=True)
 
 
 def cover(image: Tensor, size: Size) -> Tensor:
-    """Scale the picture until it covers (H, W), then crop its middle."""
+    """Scale a picture to cover (H, W), then crop its centre."""
     height, width = image.shape[-2:]
     scale = max(size[0] / height, size[1] / width)
     scaled = resize(image, (max(size[0], round(height * scale)), max(size[1], round(width * scale))))
@@ -45,7 +45,7 @@ def cover(image: Tensor, size: Size) -> Tensor:
 
 
 def halve(image: Tensor) -> Tensor:
-    """The next octave: half the size, each pixel the mean of 2 x 2; an odd last row or column is dropped."""
+    """Half the size, as the mean of 2 x 2 pixels; an odd last row or column is dropped."""
     return F.avg_pool2d(image, 2)
 
 
@@ -55,11 +55,11 @@ def white_noise(size: Size, generator: torch.Generator) -> Tensor:
 
 
 def median_noise(size: Size, generator: torch.Generator, window: int = 8) -> Tensor:
-    """White noise under a `window` x `window` median filter: soft spots (fast.ai's lesson 13 starts from it)."""
+    """White noise after a `window` x `window` median filter: soft spots (the start of fast.ai's lesson 13)."""
     height, width = size
     noise = torch.rand(1, 3, height + window - 1, width + window - 1, generator=generator)
     strips = []
-    for top in range(0, height, 64):  # in strips, since every pixel is unfolded into its whole window
+    for top in range(0, height, 64):  # in strips, since the windows take 64 times the memory
         strip = noise[..., top : min(top + 64, height) + window - 1, :]
         windows = strip.unfold(2, window, 1).unfold(3, window, 1).flatten(4)
         strips.append(windows.kthvalue(window * window // 2 + 1, dim=-1).values)
@@ -75,7 +75,7 @@ def color_noise(size: Size, mean: Tensor, covariance: Tensor, generator: torch.G
 
 def color_moments(image: Tensor) -> tuple[Tensor, Tensor]:
     """Mean (3,) and covariance (3, 3) of a picture's colours, in float64."""
-    pixels = image.double().flatten(2)[0]
+    pixels = image.double().flatten(2)[0]  # (3, H * W)
     mean = pixels.mean(1)
     centred = pixels - mean[:, None]
     return mean, centred @ centred.T / pixels.shape[1]
@@ -84,23 +84,23 @@ def color_moments(image: Tensor) -> tuple[Tensor, Tensor]:
 def matrix_power(matrix: Tensor, power: float, floor: float = 1e-10) -> Tensor:
     """A power of a symmetric positive semi-definite matrix; eigenvalues below `floor` are raised to it."""
     values, vectors = torch.linalg.eigh(matrix)
-    power_: Tensor = (vectors * values.clamp_min(floor).pow(power)) @ vectors.T
-    return power_
+    result: Tensor = (vectors * values.clamp_min(floor).pow(power)) @ vectors.T
+    return result
 
 
 def match_colors(image: Tensor, reference: Tensor) -> Tensor:
-    """Give a picture the reference's colour mean and covariance by the linear map that moves its colours least.
+    """Give a picture the reference's colour mean and covariance by the linear map that changes its colours least.
 
-    Source: Gatys et al. 2016 (Preserving Color in Neural Artistic Style Transfer), who name two such maps; this is
-    the Monge-Kantorovich one (Pitie and Kokaram, 2007). Values that leave [0, 1] are clamped.
+    Gatys et al. 2016 (Preserving Color in Neural Artistic Style Transfer) describe two other such maps; this is the
+    Monge-Kantorovich map (Pitie and Kokaram, 2007). Values outside [0, 1] are clamped.
     """
     mean, covariance = color_moments(image)
-    wanted_mean, wanted = color_moments(reference)
-    root, inverse = matrix_power(covariance, 0.5), matrix_power(covariance, -0.5)
-    transport = inverse @ matrix_power(root @ wanted @ root, 0.5, floor=0.0) @ inverse
-    pixels = image.double().flatten(2)[0]
-    moved = transport @ (pixels - mean[:, None]) + wanted_mean[:, None]
-    return moved.view_as(image).clamp(0, 1).to(image.dtype)
+    target_mean, target_covariance = color_moments(reference)
+    root, inverse_root = matrix_power(covariance, 0.5), matrix_power(covariance, -0.5)
+    transport = inverse_root @ matrix_power(root @ target_covariance @ root, 0.5, floor=0.0) @ inverse_root  # (3, 3)
+    pixels = image.double().flatten(2)[0]  # (3, H * W)
+    matched = transport @ (pixels - mean[:, None]) + target_mean[:, None]
+    return matched.view_as(image).clamp(0, 1).to(image.dtype)
 
 
 def luminance(image: Tensor) -> Tensor:
@@ -109,10 +109,11 @@ def luminance(image: Tensor) -> Tensor:
 
 
 def recolor(image: Tensor, content: Tensor | None, color: str) -> Tensor:
-    """The picture in the colours asked for: `style` as it is, `content` in the content's own, `match` matched to them.
+    """Recolour a picture: `style` leaves it as it is, `content` uses the content's colours, `match` matches to them.
 
-    `content` (1, 3, H, W) is resized to the picture; without one the picture stays as it is. `content` keeps the
-    result's luma and takes the rest from the content (Gatys et al. 2016, luminance-only transfer).
+    The content (1, 3, h, w) is resized to the picture; without one the picture stays as it is. `content` keeps the
+    picture's luma and takes the chroma from the content (luminance-only transfer of Gatys et al. 2016); `match`
+    matches the mean and covariance of the colours.
     """
     if color == "style" or content is None:
         return image

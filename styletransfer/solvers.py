@@ -1,7 +1,6 @@
 """Optimisers of a picture: L-BFGS and Adam as pure functions from one state to the next.
 
-A step changes nothing in place, so that every earlier state stays valid: a run can be left, kept and continued
-anywhere.
+No state is changed in place, so every earlier one stays valid: a run can be stopped, kept and continued anywhere.
 """
 
 from __future__ import annotations
@@ -17,24 +16,24 @@ from .config import Config
 from .losses import widest
 from .objective import Evaluation
 from .pixels import resample, size_of
-from .spectrum import Spectrum, learnt
+from .spectrum import Spectrum, updated
 
 Evaluate = Callable[[Tensor], Evaluation]
 
-FIRST_MOVE = 0.02  # RMS change of the picture, as a share of its range, that the first step of L-BFGS tries
+FIRST_MOVE = 0.02  # RMS change of the picture in the first trial of L-BFGS, as a share of its range
 SUFFICIENT, CURVATURE = 1e-4, 0.9  # Wolfe conditions, Nocedal and Wright 2006, section 3.1
-TRIALS = 20  # evaluations that one line search may spend
+TRIALS = 20  # most evaluations of one line search
 
 
 @dataclass(frozen=True)
 class State:
-    """Where an optimisation stands.
+    """The state of an optimisation.
 
-    image: the iterate (1, 3, H, W) in 0 .. pixel_range; evaluation: the newest one, of the iterate itself with
-    L-BFGS and of the one before it with Adam; iteration, evaluations: counts at this scale; memory: the optimiser's
-    own tensors; spectrum: the curvature that L-BFGS has seen, by frequency, colour and place; average: the running
-    average (without bias correction) or None; best, best_loss: the lowest-loss picture that was evaluated; outcome: ""
-    while going on, "stalled" (no step lowers the loss) or "non-finite".
+    image: the iterate (1, 3, H, W) in 0 .. pixel_range; evaluation: the last one, of this iterate with L-BFGS and of
+    the one before with Adam; iteration, evaluations: counts at this scale; memory: the (s, y, s.y) of L-BFGS, or one
+    pair of Adam's moments; updates: Adam's steps in all scales; spectrum: the curvature that L-BFGS has measured;
+    average: the running average (without bias correction) or None; best, best_loss: the evaluated picture of the
+    lowest loss; outcome: "" while running, "stalled" (no step lowers the loss) or "non-finite".
     """
 
     image: Tensor
@@ -51,9 +50,9 @@ class State:
 
 
 def start(image: Tensor, config: Config, previous: State | None = None) -> State:
-    """The state before the first step at a scale: the spectrum of the scale before, and Adam's moments resampled.
+    """The state before the first step at a scale, with the last scale's spectrum or Adam's moments, resampled.
 
-    Resampling as in Crowson's style-transfer-pytorch: first moment bicubic, second bilinear and not negative.
+    Resampled as in Crowson's style-transfer-pytorch: the first moment bicubic, the second bilinear and not negative.
     """
     state = State(image, spectrum=None if previous is None else previous.spectrum)
     if previous is None or config.optimizer != "adam" or not previous.memory:
@@ -66,12 +65,12 @@ def start(image: Tensor, config: Config, previous: State | None = None) -> State
 
 def step(state: State, evaluate: Evaluate, config: Config) -> State:
     """One iteration of the configured optimiser."""
-    moved = _adam(state, evaluate, config) if config.optimizer == "adam" else _lbfgs(state, evaluate, config)
-    moved = replace(moved, iteration=state.iteration + 1)
-    if moved.outcome or not config.averaging:
-        return moved
-    old = torch.zeros_like(moved.image) if state.average is None else state.average
-    return replace(moved, average=config.averaging * old + (1 - config.averaging) * moved.image)
+    after = _adam(state, evaluate, config) if config.optimizer == "adam" else _lbfgs(state, evaluate, config)
+    after = replace(after, iteration=state.iteration + 1)
+    if after.outcome or not config.averaging:
+        return after
+    average = torch.zeros_like(after.image) if state.average is None else state.average
+    return replace(after, average=config.averaging * average + (1 - config.averaging) * after.image)
 
 
 def result(state: State, config: Config) -> Tensor:
@@ -89,7 +88,7 @@ def result(state: State, config: Config) -> Tensor:
 
 def _adam(state: State, evaluate: Evaluate, config: Config) -> State:
     evaluation = evaluate(state.image)
-    state = _remembering_best(replace(state, evaluation=evaluation, evaluations=state.evaluations + 1))
+    state = _with_best(replace(state, evaluation=evaluation, evaluations=state.evaluations + 1))
     if state.outcome:
         return state
     gradient, count = evaluation.gradient, state.updates + 1
@@ -101,151 +100,155 @@ def _adam(state: State, evaluate: Evaluate, config: Config) -> State:
     # TensorFlow adds epsilon to the uncorrected root, the form of the paper's section 2 ("epsilon hat").
     eps = config.epsilon if config.epsilon_form == "tensorflow" else config.epsilon * correction
     rate = config.learning_rate * correction / (1 - config.beta1**count)
-    image = _boxed(state.image - rate * first / (second.sqrt() + eps), config)
+    image = _clamped(state.image - rate * first / (second.sqrt() + eps), config)
     return replace(state, image=image, memory=((first, second),), updates=count)
 
 
 # --- L-BFGS (Liu and Nocedal, 1989) with projection onto the box (Bertsekas, 1982) and a Wolfe line search
+#
+# s is a step of the image, y the change of the gradient along it, as in Nocedal and Wright 2006, section 7.2.
 
 
 def _lbfgs(state: State, evaluate: Evaluate, config: Config) -> State:
     if state.evaluation is None:
-        state = _remembering_best(replace(state, evaluation=evaluate(state.image), evaluations=1))
+        state = _with_best(replace(state, evaluation=evaluate(state.image), evaluations=1))
         if state.outcome:
             return state
-    found, spent = _moved(state, evaluate, config)
-    if found is None and state.memory:  # the curvature has gone stale: once more, downhill
+    after, evaluations = _next_iterate(state, evaluate, config)
+    if after is None and state.memory:  # the pairs no longer describe the loss: once more, by steepest descent
         state = replace(state, memory=(), spectrum=None)
-        found, more = _moved(state, evaluate, config)
-        spent += more
-    if found is None:
-        return replace(state, evaluations=state.evaluations + spent, outcome="stalled")
-    newest, reached = state.evaluation, found.evaluation
-    assert newest is not None and reached is not None
-    moved = found.image - state.image
-    # A pixel that stays at its bound says nothing on the curvature that the free ones see.
-    change = (reached.gradient - newest.gradient).mul_(moved != 0)
-    curvature = _dot(moved, change)
-    seen, far, strong = fetched(curvature, moved.norm(), change.norm())
-    found = replace(found, evaluations=state.evaluations + spent)
-    if not seen > 1e-8 * far * strong:  # only positive curvature keeps the direction downhill
-        return found
-    spectrum = learnt(state.spectrum, moved, change) if config.preconditioner == "spectrum" else None
-    memory = (*state.memory, (moved, change, curvature))[-config.history :]
-    return replace(found, memory=memory, spectrum=spectrum)
+        after, more = _next_iterate(state, evaluate, config)
+        evaluations += more
+    if after is None:
+        return replace(state, evaluations=state.evaluations + evaluations, outcome="stalled")
+    assert state.evaluation is not None and after.evaluation is not None
+    s = after.image - state.image
+    # A pixel that stays at its bound says nothing about the curvature of the free ones.
+    y = (after.evaluation.gradient - state.evaluation.gradient).mul_(s != 0)
+    sy = _dot(s, y)
+    curvature, s_norm, y_norm = read_scalars(sy, s.norm(), y.norm())
+    after = replace(after, evaluations=state.evaluations + evaluations)
+    if not curvature > 1e-8 * s_norm * y_norm:  # only positive curvature keeps the direction a descent direction
+        return after
+    spectrum = updated(state.spectrum, s, y) if config.preconditioner == "spectrum" else None
+    memory = (*state.memory, (s, y, sy))[-config.history :]
+    return replace(after, memory=memory, spectrum=spectrum)
 
 
-def _moved(state: State, evaluate: Evaluate, config: Config) -> tuple[State | None, int]:
-    """The state at the next iterate, None where none is better, and the evaluations spent."""
-    direction = _descent(state, config)
-    length = _first_length(direction, config) if not state.memory else _later_length(config)
+def _next_iterate(state: State, evaluate: Evaluate, config: Config) -> tuple[State | None, int]:
+    """The state at the next iterate, None where none has a lower loss, and the number of evaluations."""
+    direction = _direction(state, config)
+    length = _later_length(config) if state.memory else _first_length(direction, config)
     if config.line_search == "none":
-        return _unsafe_move(state, direction, length, evaluate, config), 1
-    return _search(state, direction, length, evaluate, config)
+        return _fixed_step(state, direction, length, evaluate, config), 1
+    return _line_search(state, direction, length, evaluate, config)
 
 
-def _descent(state: State, config: Config) -> Tensor:
-    """The L-BFGS direction of the pixels that stay inside the box; those that would leave it go to their bound.
+def _direction(state: State, config: Config) -> Tensor:
+    """The L-BFGS direction of the pixels that stay inside the box; those that would leave it move to their bound.
 
-    Pixels at their bounds and those that go there are out of the guess of the Hessian on either side, as if they were
-    constants (Bertsekas, 1982): otherwise a step cut at the bounds is no longer that of the model, and line searches
-    were seen to spend twenty evaluations where one is enough.
+    Pixels that are at a bound, or move to one, are constants for the inverse Hessian (Bertsekas, 1982). Otherwise a
+    step that is cut at the bounds is not the model's step, and some line searches took twenty evaluations instead of
+    one.
     """
     assert state.evaluation is not None
-    gradient, guess = state.evaluation.gradient, _first_guess(state)
+    gradient, precondition = state.evaluation.gradient, _initial_inverse_hessian(state)
 
-    def inside(free: Tensor) -> Tensor:
-        ones = free.to(gradient.dtype)  # products with ones and zeros take a tenth of a masked fill's time
-        downhill = gradient.neg().mul_(ones)
-        return _two_loops(downhill, state.memory, lambda values: guess(values.mul_(ones)).mul_(ones)).mul_(ones)
+    def restricted(free: Tensor) -> Tensor:
+        """-H g over the free pixels (1, 3, H, W), 0 elsewhere."""
+        mask = free.to(gradient.dtype)  # multiplying by it takes a tenth of a masked fill's time
+        downhill = gradient.neg().mul_(mask)
+        return _two_loop_recursion(
+            downhill, state.memory, lambda values: precondition(values.mul_(mask)).mul_(mask)
+        ).mul_(mask)
 
-    free = ~_held(gradient, state.image, config)
-    direction = inside(free)
+    free = ~_at_active_bound(gradient, state.image, config)
+    direction = restricted(free)
     if not config.box or not state.memory:
         return direction
     target = direction.add_(state.image)
-    stays = (target >= 0) & (target <= config.pixel_range)
+    stays_inside = (target >= 0) & (target <= config.pixel_range)
     to_bounds = target.clamp_(0, config.pixel_range).sub_(state.image)
-    return torch.where(stays, inside(free & stays), to_bounds)
+    return torch.where(stays_inside, restricted(free & stays_inside), to_bounds)
 
 
-def _first_guess(state: State) -> Callable[[Tensor], Tensor]:
-    """The inverse Hessian before any pair is told: the spectrum's, scaled to the newest pair (Nocedal and Wright 2006,
-    eq. 7.20, where it is the identity).
+def _initial_inverse_hessian(state: State) -> Callable[[Tensor], Tensor]:
+    """H0 of the two-loop recursion: the spectrum's, scaled by the newest pair (Nocedal and Wright 2006, eq. 7.20,
+    where it is the identity); unscaled before any pair.
     """
-    divide = torch.clone if state.spectrum is None else state.spectrum.divider(state.image)
+    precondition = torch.clone if state.spectrum is None else state.spectrum.divider(state.image)
     if not state.memory:
-        return divide
-    _, change, curvature = state.memory[-1]
-    scale = curvature / _dot(change, divide(change))
-    return lambda values: divide(values).mul_(scale)
+        return precondition
+    _, y, sy = state.memory[-1]
+    scale = sy / _dot(y, precondition(y))
+    return lambda values: precondition(values).mul_(scale)
 
 
-def _two_loops(direction: Tensor, memory: tuple[tuple[Tensor, ...], ...], guess: Callable[[Tensor], Tensor]) -> Tensor:
-    """-H g by the two-loop recursion (Nocedal and Wright 2006, algorithm 7.4), in the place of -g; each pair comes with
-    its dot product.
-    """
+def _two_loop_recursion(
+    direction: Tensor, memory: tuple[tuple[Tensor, ...], ...], precondition: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """-H g from -g, which is overwritten (Nocedal and Wright 2006, algorithm 7.4); `memory` holds (s, y, s.y)."""
     alphas = []
-    for moved, change, curvature in reversed(memory):
-        alphas.append(_dot(moved, direction) / curvature)
-        direction.addcmul_(change, alphas[-1], value=-1)
-    direction = guess(direction)
-    for (moved, change, curvature), alpha in zip(memory, reversed(alphas)):
-        direction.addcmul_(moved, alpha - _dot(change, direction) / curvature)
+    for s, y, sy in reversed(memory):
+        alphas.append(_dot(s, direction) / sy)
+        direction.addcmul_(y, alphas[-1], value=-1)
+    direction = precondition(direction)
+    for (s, y, sy), alpha in zip(memory, reversed(alphas)):
+        direction.addcmul_(s, alpha - _dot(y, direction) / sy)
     return direction
 
 
-def _search(
+def _line_search(
     state: State, direction: Tensor, length: float, evaluate: Evaluate, config: Config
 ) -> tuple[State | None, int]:
-    """A point along the projected direction that meets the weak Wolfe conditions, and the evaluations spent.
+    """A point along the projected direction that meets the weak Wolfe conditions, and the number of evaluations.
 
-    Bracketing and bisection of Lewis and Overton 2013 (algorithm 2.6), which needs no interpolation and takes the
-    first trial nearly always; a trial with a non-finite loss counts as too far. None where the direction does not lead
-    downhill, or no trial lowers the loss.
+    Bracketing and bisection of Lewis and Overton 2013 (algorithm 2.6), which needs no interpolation and nearly always
+    accepts the first trial; a trial with a non-finite loss counts as too long. None where the direction is not a
+    descent direction, or no trial lowers the loss.
     """
     assert state.evaluation is not None
     gradient = state.evaluation.gradient
-    steepness, low, high = _dot(direction, gradient), 0.0, math.inf
+    directional_derivative, low, high = _dot(direction, gradient), 0.0, math.inf
     lowest: State | None = None
     for trial in range(1, TRIALS + 1):
-        image = _boxed(state.image + length * direction, config)
+        image = _clamped(state.image + length * direction, config)
         evaluation = evaluate(image)
-        move = image - state.image
-        # All that is decided on comes from the device at once: each wait for a number would leave it idle.
-        downhill, before, loss, expected, slope = fetched(
-            steepness,
+        s = image - state.image
+        # All decisions use one copy from the device: it would be idle during each further one.
+        descent, loss_before, loss, slope_before, slope = read_scalars(
+            directional_derivative,
             state.evaluation.loss,
             evaluation.loss,
-            _dot(gradient, move),
-            _dot(evaluation.gradient, move),  # no number where any of the gradient is none
+            _dot(gradient, s),
+            _dot(evaluation.gradient, s),  # not finite where any of the gradient is not
         )
-        if not downhill < 0:
+        if not descent < 0:
             return None, trial
-        decreased = loss <= before + SUFFICIENT * expected and expected < 0
+        decreased = loss <= loss_before + SUFFICIENT * slope_before and slope_before < 0
         if not (decreased and math.isfinite(loss) and math.isfinite(slope)):
             high = length
         else:
             lowest = replace(state, image=image, evaluation=evaluation)
             if loss < state.best_loss:
                 lowest = replace(lowest, best=image, best_loss=loss)
-            if slope >= CURVATURE * expected:
+            if slope >= CURVATURE * slope_before:
                 return lowest, trial
             low = length
         length = (low + high) / 2 if math.isfinite(high) else 2 * low
     return lowest, TRIALS
 
 
-def _unsafe_move(state: State, direction: Tensor, length: float, evaluate: Evaluate, config: Config) -> State:
-    """A step of fixed length with no safeguard, as the peers run L-BFGS."""
-    image = _boxed(state.image + length * direction, config)
-    return _remembering_best(replace(state, image=image, evaluation=evaluate(image)))
+def _fixed_step(state: State, direction: Tensor, length: float, evaluate: Evaluate, config: Config) -> State:
+    """A step of fixed length without a line search, as other systems run L-BFGS."""
+    image = _clamped(state.image + length * direction, config)
+    return _with_best(replace(state, image=image, evaluation=evaluate(image)))
 
 
 def _first_length(direction: Tensor, config: Config) -> float:
     if config.line_search == "none":  # torch.optim.LBFGS's rule, which those systems inherit
         return min(1.0, 1.0 / max(float(direction.abs().sum()), 1e-300)) * config.learning_rate
-    rms = float(direction.cpu().double().square().mean().sqrt())  # squares of small numbers; MPS has no float64
+    rms = float(direction.cpu().double().square().mean().sqrt())  # small squares need float64, which MPS lacks
     return FIRST_MOVE * config.pixel_range / max(rms, 1e-300)
 
 
@@ -253,14 +256,14 @@ def _later_length(config: Config) -> float:
     return config.learning_rate if config.line_search == "none" else 1.0
 
 
-def _held(gradient: Tensor, image: Tensor, config: Config) -> Tensor:
-    """The pixels at a bound of the box that would be pushed out of it, downhill."""
+def _at_active_bound(gradient: Tensor, image: Tensor, config: Config) -> Tensor:
+    """Which pixels are at a bound of the box and would leave it downhill."""
     if not config.box:
         return torch.zeros_like(image, dtype=torch.bool)
     return ((image <= 0) & (gradient > 0)) | ((image >= config.pixel_range) & (gradient < 0))
 
 
-def _boxed(image: Tensor, config: Config) -> Tensor:
+def _clamped(image: Tensor, config: Config) -> Tensor:
     return image.clamp(0, config.pixel_range) if config.box else image
 
 
@@ -268,16 +271,16 @@ def _dot(a: Tensor, b: Tensor) -> Tensor:
     return torch.dot(a.flatten(), b.flatten())
 
 
-def fetched(*values: Tensor) -> list[float]:
-    """Several numbers from the device in one go."""
-    found: list[float] = torch.stack([value.to(widest(value.device)) for value in values]).tolist()
-    return found
+def read_scalars(*values: Tensor) -> list[float]:
+    """Copy several scalars from the device at once."""
+    scalars: list[float] = torch.stack([value.to(widest(value.device)) for value in values]).tolist()
+    return scalars
 
 
-def _remembering_best(state: State) -> State:
-    """The state with its newest picture as the best one where it is, or with its outcome where it is no number."""
+def _with_best(state: State) -> State:
+    """The state with its image as the best one if its loss is the lowest; or marked non-finite."""
     assert state.evaluation is not None
-    loss, energy = fetched(state.evaluation.loss, state.evaluation.gradient.abs().max())
-    if not (math.isfinite(loss) and math.isfinite(energy)):
+    loss, largest_gradient = read_scalars(state.evaluation.loss, state.evaluation.gradient.abs().max())
+    if not (math.isfinite(loss) and math.isfinite(largest_gradient)):
         return replace(state, outcome="non-finite")
     return replace(state, best=state.image, best_loss=loss) if loss < state.best_loss else state

@@ -1,12 +1,12 @@
-"""How strongly a loss curves at each frequency, in each colour and at each place of a picture, learnt from an
-optimiser's steps.
+"""The curvature of a loss by frequency, colour and place, estimated from an optimiser's steps.
 
-L-BFGS starts from a guess of the Hessian that is one number, s.y / s.s of a step s and the gradient's change y (Nocedal
-and Wright 2006, section 7.2). Seen through VGG-19, though, lightness at five pixels a wave was measured to curve a
-thousand times more than colour at two and a half, and pictures are known to be better conditioned in Fourier space and
-decorrelated colours (Olah, Mordvintsev and Schubert 2017, Feature Visualization). Here that number is taken for each
-band of frequencies on each of three axes of colour: 60 steps did what 100 had done, on three pairs at 256 px. What
-squares of the picture curve beyond that multiplies it: 76 steps ended 1.5 to 3 % lower, on three pairs at 384 px.
+L-BFGS starts from a single number as its estimate of the Hessian, s.y / s.s, with a step s and the gradient's change y
+(Nocedal and Wright 2006, section 7.2). The losses of VGG-19 are far from that: at five pixels per wave the curvature
+along lightness was a thousand times that along colour at two and a half pixels. Pictures are better conditioned in
+Fourier space and decorrelated colours (Olah, Mordvintsev and Schubert 2017, Feature Visualization). So this number is
+estimated for each band of frequencies on each of three colour axes: 60 steps then reached the loss of 100, on three
+pairs at 256 px. A factor for each square of the picture, for curvature that the frequencies do not explain, lowered the
+loss after 76 steps by another 1.5 to 3 %, on three pairs at 384 px.
 """
 
 from __future__ import annotations
@@ -24,119 +24,121 @@ from .losses import widest
 from .pixels import resample, size_of
 
 AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))  # lightness and two opponent colours, orthogonal
-BANDS = 13  # half octaves, up to a picture's highest frequency, half a wave a pixel along both sides
-FADING = 0.9  # what a step further back counts
-DUST = 1e-9  # share of the steps below which a band holds rounding alone
-FLOOR = 0.04  # least curvature beside the strongest: the flattest directions are no loss's to decide
-SQUARE = 16  # pixels along the sides of the squares that are told apart
-CONTRAST = 4.0  # most that a square may curve above or below what its frequencies say
-CHUNK = 2**20  # frequencies that are weighed at a time
+BANDS = 13  # half octaves, up to the highest frequency of a picture: half a wave per pixel in both directions
+DECAY = 0.9  # weight of the earlier steps when a new one is added
+MIN_ENERGY = 1e-9  # share of the steps below which a band holds only rounding errors
+FLOOR = 0.04  # added to the relative curvature, so that the flattest directions are not overweighted
+SQUARE = 16  # side in pixels of the squares that have a factor of their own
+CONTRAST = 4.0  # limit of that factor, and of its inverse
+CHUNK = 2**20  # frequencies that are processed at a time
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Sums over an optimiser's steps. By axis of colour and band, (3, BANDS): `bends` of s.y and `moves` of s.s, each
-    step's over its own whole s.s. By square of the picture, (1, 1, h, w): `bent` of s.y and `expected` of what the
-    bands say s.y would be, each over its own mean. Bands are in waves a pixel, and so serve pictures of any size.
+    """Decaying sums over an optimiser's steps, s, and the gradient's changes, y.
+
+    sy, ss: s.y and s.s by colour axis and band (3, BANDS), each step normalised by its squared norm; local_sy,
+    predicted_sy: by square of the picture (1, 1, h, w), s.y and what the bands predict for it, each normalised by its
+    mean. Bands are in waves per pixel, so they are the same for pictures of any size.
     """
 
-    bends: Tensor
-    moves: Tensor
-    bent: Tensor
-    expected: Tensor
+    sy: Tensor
+    ss: Tensor
+    local_sy: Tensor
+    predicted_sy: Tensor
 
     @cached_property
     def curvature(self) -> Tensor:
-        """In each band, relative to the strongest and at least FLOOR (3, BANDS); the strongest where no step went."""
-        return _curvature(self.bends, self.moves)
+        """Of each band (3, BANDS) relative to the strongest, plus FLOOR; as the strongest where there are no data."""
+        return _curvature(self.sy, self.ss)
 
     @cached_property
     def contrast(self) -> Tensor:
-        """Curvature of each square over what the bands say (1, 1, h, w), within CONTRAST of 1."""
-        return (self.bent / self.expected).nan_to_num(1).clamp(1 / CONTRAST, CONTRAST)
+        """The curvature of each square over what the bands predict (1, 1, h, w), within CONTRAST of 1."""
+        return (self.local_sy / self.predicted_sy).nan_to_num(1).clamp(1 / CONTRAST, CONTRAST)
 
     def divider(self, like: Tensor) -> Callable[[Tensor], Tensor]:
-        """A map of values (1, 3, H, W) that divides each wave by its band's curvature and each place by its square's:
-        symmetric, positive definite.
+        """An operator on values (1, 3, H, W), the size of `like`: divides each frequency by its band's curvature and
+        each pixel by its square's contrast. It is symmetric and positive definite.
         """
-        like = _near(like)
-        gains = _by_frequency(1 / self.curvature, like)
-        spread = resample(self.contrast.to(like), size_of(like), "bilinear").rsqrt_()
+        like = _on_fft_device(like)
+        gains = _at_frequencies(1 / self.curvature, like)  # (3, H, W // 2 + 1)
+        scale = resample(self.contrast.to(like), size_of(like), "bilinear").rsqrt_()  # (1, 1, H, W)
 
         def divide(values: Tensor) -> Tensor:
-            divided = _near(values) * spread
-            # In place, while its planes are taken: the axes are orthogonal, so that one leaves the others as they are.
-            for axis, plane, each in zip(_axes(like), _planes(divided), gains):
-                divided[0].addcmul_(axis.view(3, 1, 1), _filtered(plane, each).sub_(plane))
-            return divided.mul_(spread).to(values.device)
+            divided = _on_fft_device(values) * scale
+            # In place while the planes are read: the axes are orthogonal, so each update leaves the other planes as is.
+            for axis, plane, gain in zip(_axes(like), _planes(divided), gains):
+                divided[0].addcmul_(axis.view(3, 1, 1), _filter(plane, gain).sub_(plane))
+            return divided.mul_(scale).to(values.device)
 
         return divide
 
 
-def learnt(spectrum: Spectrum | None, move: Tensor, change: Tensor) -> Spectrum:
-    """What was known, and one more step (1, 3, H, W) with the change of the gradient along it."""
-    move, change = _near(move), _near(change)
-    bends, moves = _by_band(move, change)
-    bends, moves = bends / moves.sum(), moves / moves.sum()
+def updated(spectrum: Spectrum | None, s: Tensor, y: Tensor) -> Spectrum:
+    """The spectrum with one more step s (1, 3, H, W) and the change y of the gradient along it."""
+    s, y = _on_fft_device(s), _on_fft_device(y)
+    sy, ss = _by_band(s, y)  # (3, BANDS) each
+    sy, ss = sy / ss.sum(), ss / ss.sum()
     if spectrum is not None:
-        bends, moves = FADING * spectrum.bends + bends, FADING * spectrum.moves + moves
-    gains = _by_frequency(_curvature(bends, moves), move)
-    bent = _by_square(one * other for one, other in zip(move[0], change[0]))
-    expected = _by_square(plane * _filtered(plane, each) for plane, each in zip(_planes(move), gains))
+        sy, ss = DECAY * spectrum.sy + sy, DECAY * spectrum.ss + ss
+    curvature = _at_frequencies(_curvature(sy, ss), s)  # (3, H, W // 2 + 1)
+    local_sy = _by_square(s_channel * y_channel for s_channel, y_channel in zip(s[0], y[0]))  # (1, 1, h, w)
+    predicted_sy = _by_square(plane * _filter(plane, gain) for plane, gain in zip(_planes(s), curvature))
     if spectrum is not None:
-        squares = size_of(bent)
-        bent = FADING * resample(spectrum.bent, squares, "bilinear") + bent
-        expected = FADING * resample(spectrum.expected, squares, "bilinear") + expected
-    return Spectrum(bends, moves, bent, expected)
+        squares = size_of(local_sy)
+        local_sy = DECAY * resample(spectrum.local_sy, squares, "bilinear") + local_sy
+        predicted_sy = DECAY * resample(spectrum.predicted_sy, squares, "bilinear") + predicted_sy
+    return Spectrum(sy, ss, local_sy, predicted_sy)
 
 
-def _curvature(bends: Tensor, moves: Tensor) -> Tensor:
-    found = torch.where(moves > DUST, (bends / moves).clamp_min(0), torch.nan)
-    strongest = found.nan_to_num(0).max().clamp_min(torch.finfo(found.dtype).tiny)
-    return (found / strongest).nan_to_num(1) + FLOOR
+def _curvature(sy: Tensor, ss: Tensor) -> Tensor:
+    ratio = torch.where(ss > MIN_ENERGY, (sy / ss).clamp_min(0), torch.nan)
+    strongest = ratio.nan_to_num(0).max().clamp_min(torch.finfo(ratio.dtype).tiny)
+    return (ratio / strongest).nan_to_num(1) + FLOOR
 
 
-def _by_band(move: Tensor, change: Tensor) -> Tensor:
-    """Products of a step's waves with the change's and with themselves, summed by axis and band (2, 3, BANDS)."""
-    found = torch.zeros(2, len(AXES), BANDS, dtype=widest(move.device), device=move.device)
-    for number, planes in enumerate(zip(_planes(move), _planes(change))):
-        one, other = map(torch.fft.rfft2, planes)
-        for rows, places in _places(move):
-            bands = places.round().long().flatten()
-            for sums, factor in zip(found[:, number], (other[rows], one[rows])):
-                sums.scatter_add_(0, bands, (one[rows].conj() * factor).real.flatten().to(sums.dtype))
-    return found
+def _by_band(s: Tensor, y: Tensor) -> Tensor:
+    """s.y and s.s, summed over the frequencies of each colour axis and band: (2, 3, BANDS)."""
+    sums = torch.zeros(2, len(AXES), BANDS, dtype=widest(s.device), device=s.device)
+    for axis, planes in enumerate(zip(_planes(s), _planes(y))):
+        s_waves, y_waves = map(torch.fft.rfft2, planes)  # (H, W // 2 + 1)
+        for rows, positions in _band_positions(s):
+            bands = positions.round().long().flatten()
+            for by_band, waves in zip(sums[:, axis], (y_waves[rows], s_waves[rows])):
+                by_band.scatter_add_(0, bands, (s_waves[rows].conj() * waves).real.flatten().to(sums.dtype))
+    return sums
 
 
 def _by_square(planes: Iterable[Tensor]) -> Tensor:
-    """The sum of planes (H, W), by square of the picture, over its mean (1, 1, h, w)."""
-    whole = functools.reduce(Tensor.add_, planes)[None, None]
-    height, width = (max(1, round(length / SQUARE)) for length in size_of(whole))
-    found = F.adaptive_avg_pool2d(whole, (height, width))
-    return found / found.mean()
+    """The sum of planes (H, W), averaged over each square of the picture and divided by its mean: (1, 1, h, w)."""
+    total = functools.reduce(Tensor.add_, planes)[None, None]  # (1, 1, H, W)
+    height, width = (max(1, round(length / SQUARE)) for length in size_of(total))
+    squares = F.adaptive_avg_pool2d(total, (height, width))
+    return squares / squares.mean()
 
 
-def _by_frequency(by_band: Tensor, like: Tensor) -> Tensor:
-    """Values by band (3, BANDS) at each frequency of a picture (3, H, W // 2 + 1), interpolated."""
+def _at_frequencies(by_band: Tensor, like: Tensor) -> Tensor:
+    """Values by band (3, BANDS), interpolated at each frequency of a picture: (3, H, W // 2 + 1)."""
     height, width = size_of(like)
     by_band = by_band.to(like.dtype)
-    found = like.new_empty((len(AXES), height, width // 2 + 1))
-    for rows, places in _places(like):
-        lower = places.long().clamp_max(BANDS - 2)
-        for each, values in zip(found, by_band):
-            torch.lerp(values[lower], values[lower + 1], places - lower, out=each[rows])
-    return found
+    by_frequency = like.new_empty((len(AXES), height, width // 2 + 1))
+    for rows, positions in _band_positions(like):
+        lower = positions.long().clamp_max(BANDS - 2)
+        for out, values in zip(by_frequency, by_band):
+            torch.lerp(values[lower], values[lower + 1], positions - lower, out=out[rows])
+    return by_frequency
 
 
-def _filtered(plane: Tensor, gains: Tensor) -> Tensor:
-    """Every wave of a plane (H, W) times its gain."""
-    waves = torch.fft.rfft2(plane).mul_(gains)  # the other half mirrors these
+def _filter(plane: Tensor, gains: Tensor) -> Tensor:
+    """A plane (H, W) with each frequency multiplied by its gain (H, W // 2 + 1)."""
+    waves = torch.fft.rfft2(plane).mul_(gains)  # the other half is their mirror image
     filtered: Tensor = torch.fft.irfft2(waves, s=plane.shape)
     return filtered
 
 
 def _planes(picture: Tensor) -> Iterator[Tensor]:
-    """A picture along each axis of colour (H, W), one at a time: those of a large one take much memory."""
+    """A picture (1, 3, H, W) along each colour axis (H, W), one at a time to save memory."""
     return (torch.tensordot(axis, picture[0], 1) for axis in _axes(picture))
 
 
@@ -145,18 +147,18 @@ def _axes(picture: Tensor) -> Tensor:
     return axes / axes.square().sum(1, keepdim=True).sqrt()
 
 
-def _places(like: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Where each frequency lies among the bands, from 0 to BANDS - 1: some rows of H at a time, (rows, W // 2 + 1)."""
+def _band_positions(like: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Where each frequency lies on the scale of bands, 0 to BANDS - 1: some rows of H at a time, (rows, W // 2 + 1)."""
     height, width = size_of(like)
-    down = torch.fft.fftfreq(height, dtype=like.dtype, device=like.device).square()
-    across = torch.fft.rfftfreq(width, dtype=like.dtype, device=like.device).square()
-    step = max(1, CHUNK // len(across))
+    vertical = torch.fft.fftfreq(height, dtype=like.dtype, device=like.device).square()
+    horizontal = torch.fft.rfftfreq(width, dtype=like.dtype, device=like.device).square()
+    step = max(1, CHUNK // len(horizontal))
     for start in range(0, height, step):
         rows = slice(start, start + step)
-        squares = down[rows, None] + across  # 1/2 at the corner, and twice as much each half octave further
-        yield rows, (BANDS - 1 + (2 * squares).log2()).clamp_(0, BANDS - 1)
+        squared = vertical[rows, None] + horizontal  # 1/2 at the highest frequency; half an octave lower halves it
+        yield rows, (BANDS - 1 + (2 * squared).log2()).clamp_(0, BANDS - 1)
 
 
-def _near(values: Tensor) -> Tensor:
-    """On the CPU where the device may lack Fourier transforms: not every version of torch has them on MPS."""
+def _on_fft_device(values: Tensor) -> Tensor:
+    """On the CPU instead of MPS, which does not have Fourier transforms in every version of torch."""
     return values.cpu() if values.device.type == "mps" else values

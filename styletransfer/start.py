@@ -1,4 +1,4 @@
-"""What a run starts from: pictures and masks as it takes them, and the first picture that is optimised."""
+"""The inputs of a run, checked: pictures and masks; and the first picture that is optimised."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ Masks = Sequence[Tensor | None]
 
 
 def checked_image(image: Tensor, what: str) -> Tensor:
-    """A picture as the run takes it, on the CPU; StyleTransferError where it is none."""
+    """A picture (1, 3, H, W) on the CPU in float32 or float64, clamped to [0, 1]. Raises StyleTransferError."""
     if (
         not isinstance(image, Tensor)
         or image.dim() != 4
         or tuple(image.shape[:2]) != (1, 3)
         or not image.is_floating_point()
     ):
-        given = f"{tuple(image.shape)} of {image.dtype}" if isinstance(image, Tensor) else type(image).__name__
-        raise StyleTransferError(f"{what} must be a float tensor (1, 3, H, W), got {given}")
+        got = f"{tuple(image.shape)} of {image.dtype}" if isinstance(image, Tensor) else type(image).__name__
+        raise StyleTransferError(f"{what} must be a float tensor (1, 3, H, W), got {got}")
     image = image.detach().cpu()
     if image.dtype != torch.float64:
         image = image.float()
@@ -36,24 +36,24 @@ def checked_image(image: Tensor, what: str) -> Tensor:
 
 
 def checked_masks(masks: Masks, styles: int) -> list[Tensor | None]:
-    """Masks as the run takes them, adding up to at most 1 everywhere; StyleTransferError where they are none."""
+    """Masks (1, 1, h, w), scaled so that they add up to at most 1 everywhere. Raises StyleTransferError."""
     if len(masks) != styles:
         raise StyleTransferError(
             f"there are {len(masks)} masks for {styles} style images: one for each, or none at all"
         )
     checked = [None if mask is None else _checked_mask(mask, number) for number, mask in enumerate(masks, 1)]
-    given = [mask for mask in checked if mask is not None]
-    if not given:
+    present = [mask for mask in checked if mask is not None]
+    if not present:
         return checked
-    size = max((pixels.size_of(mask) for mask in given), key=max)
-    sums = torch.stack([resized_mask(mask, size) for mask in given]).sum(0).clamp_min(1)
-    return [None if mask is None else resized_mask(mask, size) / sums for mask in checked]
+    size = max((pixels.size_of(mask) for mask in present), key=max)
+    total = torch.stack([resized_mask(mask, size) for mask in present]).sum(0).clamp_min(1)  # (1, 1, H, W)
+    return [None if mask is None else resized_mask(mask, size) / total for mask in checked]
 
 
 def _checked_mask(mask: Tensor, number: int) -> Tensor:
     if not isinstance(mask, Tensor) or mask.dim() != 4 or tuple(mask.shape[:2]) != (1, 1) or not mask.numel():
-        given = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
-        raise StyleTransferError(f"mask {number} must be a float tensor (1, 1, H, W), got {given}")
+        got = tuple(mask.shape) if isinstance(mask, Tensor) else type(mask).__name__
+        raise StyleTransferError(f"mask {number} must be a float tensor (1, 1, H, W), got {got}")
     mask = mask.detach().cpu().float()
     if not bool(((mask >= -1e-3) & (mask <= 1 + 1e-3)).all()):
         raise StyleTransferError(f"mask {number} must have values in [0, 1]")
@@ -73,18 +73,18 @@ def first_image(
     mean: Tensor,
     generator: torch.Generator,
 ) -> Tensor:
-    """The picture (1, 3, H, W) that `config.init` asks for; white noise where what it asks for is not given.
+    """The picture (1, 3, H, W) that `config.init` names; white noise where it needs a picture that is missing.
 
-    mean: (1, 3, 1, 1), of the pictures that the network was trained on.
+    mean: colour (1, 3, 1, 1) of the pictures that the network was trained on.
     """
     init = config.init
     if init == "image" and init_image is not None:
         return pixels.resize(init_image, size)
     if init == "content" and content is not None:
         return pixels.resize(content, size)
-    if init == "median":  # fast.ai halves it in the network's normalised units: towards the training mean
+    if init == "median":  # fast.ai halves its distance from the training mean
         return mean + (pixels.median_noise(size, generator) - mean) / 2
-    if init == "gray":  # grey with a grain finer than one level of 8 bits
+    if init == "gray":  # grey with noise of less than one 8-bit level
         return 0.5 + pixels.white_noise(size, generator) / 255
     if init == "mean":  # neural-style: the training mean with normal noise of 0.001 in 0-255
         return mean + 0.001 / 255 * torch.randn(1, 3, *size, generator=generator)
@@ -95,9 +95,9 @@ def first_image(
 
 
 def _mixed_colors(styles: Sequence[Tensor], weights: Sequence[float]) -> tuple[Tensor, Tensor]:
-    """Colour mean and covariance of the mixture of several pictures."""
+    """Colour mean (3,) and covariance (3, 3) of several pictures, weighted."""
     total = sum(weights)
-    parts = [(weight / total, *pixels.color_moments(style)) for weight, style in zip(weights, styles)]
-    mean = torch.stack([share * mean for share, mean, _ in parts]).sum(0)
-    second = torch.stack([share * (cov + torch.outer(m, m)) for share, m, cov in parts]).sum(0)
+    moments = [(weight / total, *pixels.color_moments(style)) for weight, style in zip(weights, styles)]
+    mean = torch.stack([share * mean for share, mean, _ in moments]).sum(0)
+    second = torch.stack([share * (cov + torch.outer(mean, mean)) for share, mean, cov in moments]).sum(0)
     return mean, second - torch.outer(mean, mean)

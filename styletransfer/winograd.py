@@ -1,8 +1,9 @@
 """3x3 convolutions with frozen weights in a quarter of the multiplications: Winograd's minimal filtering.
 
-F(4x4, 3x3) of Lavin and Gray 2016 (Fast Algorithms for Convolutional Neural Networks, section 4): 4x4 outputs come from
-6x6 inputs by 36 products instead of 144, with exact transforms around them. Where there are many channels the products
-are what costs, and the processor does them as plain matrix products. The gradient is such a convolution, too.
+F(4x4, 3x3) of Lavin and Gray 2016 (Fast Algorithms for Convolutional Neural Networks, section 4): a block of 4x4
+outputs is computed from 6x6 inputs with 36 multiplications instead of 144, between exact linear transforms. With many
+channels the multiplications dominate, and they are plain matrix products. The gradient is a convolution of the same
+kind.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-OUT, IN = 4, 6  # side of a block of outputs, and of the inputs that it needs
-WORKSPACE = 2**22  # values that are transformed at a time, so that they stay in the processor's caches
-CHANNELS, PRODUCT = 64, 64 * 96  # of input and output each, and multiplied, at least: fewer gain nothing
+OUT, IN = 4, 6  # sides of a block of outputs and of its inputs
+WORKSPACE = 2**22  # values that are transformed at a time, so that they stay in the CPU's caches
+# Least input and output channels, and least product of both: smaller layers are not faster this way.
+CHANNELS, PRODUCT = 64, 64 * 96
 
-# Lavin and Gray 2016, section 4.3: of the inputs, of the kernel, of the outputs; interpolation at 0, +-1, +-2.
+# Transforms of Lavin and Gray 2016, section 4.3 (B^T, G, A^T), for the points 0, +-1, +-2 and infinity.
 INPUTS = (
     (4, 0, -5, 0, 1, 0),
     (0, -4, -4, 1, 1, 0),
@@ -39,28 +41,29 @@ OUTPUTS = ((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, 
 
 
 class WinogradConv2d(nn.Conv2d):
-    """A frozen convolution (3x3, stride 1, zeros around) computed by Winograd's algorithm: the same up to rounding."""
+    """A frozen 3x3 convolution (stride 1, zero padding) by Winograd's algorithm: the same result up to rounding."""
 
-    ahead: Tensor
-    back: Tensor
+    forward_kernels: Tensor
+    backward_kernels: Tensor
 
     def __init__(self, original: nn.Conv2d) -> None:
         super().__init__(original.in_channels, original.out_channels, 3, padding=1, device="meta")
         self.weight, self.bias = original.weight, original.bias
-        self.register_buffer("ahead", transformed(original.weight), persistent=False)
-        # The gradient of a convolution is one with the kernels turned around, from the outputs to the inputs.
-        self.register_buffer("back", transformed(original.weight.flip(2, 3).transpose(0, 1)), persistent=False)
+        self.register_buffer("forward_kernels", transformed(original.weight), persistent=False)
+        # The gradient of a convolution is the convolution with flipped kernels from outputs to inputs.
+        flipped = original.weight.flip(2, 3).transpose(0, 1)  # (C, K, 3, 3)
+        self.register_buffer("backward_kernels", transformed(flipped), persistent=False)
 
     def forward(self, maps: Tensor) -> Tensor:
         if len(maps) > 1:
-            return torch.cat([self(each) for each in maps.split(1)])
-        found: Tensor = _Winograd.apply(maps, self.ahead, self.back)
+            return torch.cat([self(item) for item in maps.split(1)])
+        outputs: Tensor = _Winograd.apply(maps, self.forward_kernels, self.backward_kernels)
         assert self.bias is not None
-        return found.add_(self.bias.view(-1, 1, 1))
+        return outputs.add_(self.bias.view(-1, 1, 1))
 
 
 def pays(module: nn.Module) -> TypeGuard[nn.Conv2d]:
-    """Whether a layer is a plain convolution that this algorithm is made for, and faster at."""
+    """Whether a layer is a convolution that this algorithm computes, and computes faster."""
     return (
         type(module) is nn.Conv2d
         and module.kernel_size == (3, 3)
@@ -74,51 +77,51 @@ def pays(module: nn.Module) -> TypeGuard[nn.Conv2d]:
 
 
 def transformed(weight: Tensor) -> Tensor:
-    """The kernels (K, C, 3, 3) at the 36 points of interpolation: (36, C, K)."""
-    rows = torch.tensor(KERNEL, dtype=torch.float64)
-    points = torch.einsum("ap,bq,kcpq->abck", rows, rows, weight.double())
-    return points.flatten(0, 1).to(weight.dtype).contiguous()
+    """Kernels (K, C, 3, 3) in the transform domain: (36, C, K)."""
+    transform = torch.tensor(KERNEL, dtype=torch.float64)
+    kernels = torch.einsum("ap,bq,kcpq->abck", transform, transform, weight.double())  # (6, 6, C, K)
+    return kernels.flatten(0, 1).to(weight.dtype).contiguous()
 
 
 class _Winograd(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, maps: Tensor, ahead: Tensor, back: Tensor) -> Tensor:
-        ctx.back = back
-        return convolved(maps, ahead)
+    def forward(ctx: Any, maps: Tensor, forward_kernels: Tensor, backward_kernels: Tensor) -> Tensor:
+        ctx.backward_kernels = backward_kernels
+        return convolved(maps, forward_kernels)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
-        return convolved(gradients[0], ctx.back), None, None
+        return convolved(gradients[0], ctx.backward_kernels), None, None
 
 
 def convolved(maps: Tensor, kernels: Tensor) -> Tensor:
-    """Maps (1, C, h, w) through transformed kernels (36, C, K): (1, K, h, w), channels-last."""
+    """Convolve maps (1, C, h, w) with transformed kernels (36, C, K): (1, K, h, w), channels-last."""
     height, width = maps.shape[-2:]
     down, across = -(-height // OUT), -(-width // OUT)
-    channels, wide = kernels.shape[1:]
-    inputs, outputs = both_ways(INPUTS, maps.dtype), both_ways(OUTPUTS, maps.dtype)
+    channels, out_channels = kernels.shape[1:]
+    input_transform, output_transform = transform_2d(INPUTS, maps.dtype), transform_2d(OUTPUTS, maps.dtype)
     edges = (0, 0, 1, OUT * across - width + 1, 1, OUT * down - height + 1)
     padded = F.pad(maps[0].permute(1, 2, 0), edges)  # (4 down + 2, 4 across + 2, C)
     row, column, _ = padded.stride()
-    shape = 1, wide, OUT * down, OUT * across
-    found = torch.empty(shape, dtype=maps.dtype, memory_format=torch.channels_last)
-    blocks = found[0].permute(1, 2, 0).view(down, OUT, across, OUT, wide)
-    band = max(1, WORKSPACE // (IN * IN * across * (channels + wide)))
+    shape = 1, out_channels, OUT * down, OUT * across
+    convolved_maps = torch.empty(shape, dtype=maps.dtype, memory_format=torch.channels_last)
+    blocks = convolved_maps[0].permute(1, 2, 0).view(down, OUT, across, OUT, out_channels)
+    band = max(1, WORKSPACE // (IN * IN * across * (channels + out_channels)))
     for top in range(0, down, band):
         rows = min(band, down - top)
-        steps = row, column, OUT * row, OUT * column, 1
-        patches = padded.as_strided((IN, IN, rows, across, channels), steps, top * OUT * row)
-        points = inputs @ patches.reshape(IN * IN, -1)
-        points = torch.bmm(points.view(IN * IN, -1, channels), kernels)
-        made = outputs @ points.view(IN * IN, -1)
-        blocks[top : top + rows] = made.view(OUT, OUT, rows, across, wide).permute(2, 0, 3, 1, 4)
+        strides = row, column, OUT * row, OUT * column, 1
+        patches = padded.as_strided((IN, IN, rows, across, channels), strides, top * OUT * row)
+        points = input_transform @ patches.reshape(IN * IN, -1)  # (36, rows * across * C)
+        points = torch.bmm(points.view(IN * IN, -1, channels), kernels)  # (36, rows * across, K)
+        outputs = output_transform @ points.view(IN * IN, -1)  # (16, rows * across * K)
+        blocks[top : top + rows] = outputs.view(OUT, OUT, rows, across, out_channels).permute(2, 0, 3, 1, 4)
     if shape[-2:] == (height, width):
-        return found
-    return found[..., :height, :width].clone(memory_format=torch.channels_last)
+        return convolved_maps
+    return convolved_maps[..., :height, :width].clone(memory_format=torch.channels_last)
 
 
 @cache
-def both_ways(rows: tuple[tuple[int, ...], ...], dtype: torch.dtype) -> Tensor:
-    """A transform along rows and along columns, as one matrix on flattened blocks."""
+def transform_2d(rows: tuple[tuple[int, ...], ...], dtype: torch.dtype) -> Tensor:
+    """A transform along both rows and columns, as one matrix for flattened blocks."""
     matrix = torch.tensor(rows, dtype=dtype)
     return torch.kron(matrix, matrix)

@@ -100,7 +100,7 @@ def test_steps_are_let_go_of_on_the_way(folder: Path, monkeypatch: pytest.Monkey
             yield step
             most = max(most, sum(each() is not None for each in alive))
 
-    monkeypatch.setattr(cli, "iterate", watched)
+    monkeypatch.setattr(cli.run, "iterate", watched)
     assert run(folder, "a.png", "s.png", "-o", "out.png", *QUICK, "--iterations", "6") == 0
     assert len(alive) == 6
     assert most <= 3

@@ -8,7 +8,6 @@ import hashlib
 import os
 import subprocess
 import sys
-import tempfile
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ import torch
 from hub_server import HubServer
 from huggingface_hub import close_session, constants
 
-from styletransfer import weights
+from styletransfer import files, weights
 from styletransfer.config import StyleTransferError
 from styletransfer.images import encode_image, load_image, save_image
 from styletransfer.weights import available, load_weights
@@ -59,7 +58,7 @@ def test_a_process_killed_while_it_writes_leaves_the_old_files_whole(tmp_path: P
     """It stands still in the middle of one picture, before it puts another in place, and while it stores weights."""
     for name in ("half.png", "whole.png"):
         save_image(PICTURE, tmp_path / name)
-    weights._store("vgg19", OTHERS, print)
+    weights.cache.store("vgg19", OTHERS, print)
     old = {path: path.read_bytes() for path in (tmp_path / "half.png", tmp_path / "whole.png", cache)}
     program = f"""
         import io, os, sys, threading, types
@@ -67,7 +66,7 @@ def test_a_process_killed_while_it_writes_leaves_the_old_files_whole(tmp_path: P
         sys.modules["styletransfer"] = types.ModuleType("styletransfer")
         sys.modules["styletransfer"].__path__ = ["styletransfer"]
         import torch
-        from styletransfer import images, weights
+        from styletransfer import files, images, weights
 
         there = threading.Barrier(4)
         def stand_still(*_):
@@ -79,19 +78,22 @@ def test_a_process_killed_while_it_writes_leaves_the_old_files_whole(tmp_path: P
                 super().write(data[: len(data) // 2])
                 stand_still()
 
-        def replace(source, target, to=os.replace):
-            stand_still() if "whole" in str(target) else to(source, target)
+        def at_work(name):
+            return threading.current_thread().name == name
 
         def opened(path, mode):
-            return open(path, mode) if threading.current_thread().name == "whole" else Half(path, mode)
+            return Half(path, mode) if at_work("half") else open(path, mode)
 
-        images.open, os.replace, os.fsync = opened, replace, stand_still
+        def replace(source, target, to=os.replace):
+            stand_still() if at_work("whole") else to(source, target)
+
+        files.open, os.replace, os.fsync = opened, replace, stand_still
         tensors = {{name: torch.zeros(shape) for name, shape in {SHAPES!r}.items()}}
         black = torch.zeros(1, 3, 40, 40)
         for name, work in {{
             "half": lambda: images.save_image(black, {str(tmp_path / "half.png")!r}),
             "whole": lambda: images.save_image(black, {str(tmp_path / "whole.png")!r}),
-            "cache": lambda: weights._store("vgg19", tensors, print),
+            "cache": lambda: weights.cache.store("vgg19", tensors, print),
         }}.items():
             threading.Thread(target=work, name=name, daemon=True).start()
         there.wait()
@@ -107,7 +109,7 @@ def test_a_process_killed_while_it_writes_leaves_the_old_files_whole(tmp_path: P
     assert {path: path.read_bytes() for path in old} == old
 
     save_image(1 - PICTURE, tmp_path / "half.png")
-    weights._store("vgg19", TENSORS, print)
+    weights.cache.store("vgg19", TENSORS, print)
     assert (tmp_path / "half.png").read_bytes() == encode_image(1 - PICTURE, "png")
     assert same(load_weights("vgg19", SHAPES, download=False).tensors)
     assert names(tmp_path) == ["cache", "half.png", "whole.png"] and names(cache.parent) == [cache.name]
@@ -141,13 +143,13 @@ def test_a_disk_that_fills_up_while_a_picture_is_written(tmp_path: Path, suffix:
 
 
 def test_a_disk_that_fills_up_while_weights_are_stored(cache: Path) -> None:
-    weights._store("vgg19", {"features.0.bias": TENSORS["features.0.bias"]}, print)
+    weights.cache.store("vgg19", {"features.0.bias": TENSORS["features.0.bias"]}, print)
     old, lines = cache.read_bytes(), []
     with at_most(1000):
-        weights._store("vgg19", TENSORS, lines.append)
+        weights.cache.store("vgg19", TENSORS, lines.append)
     assert lines == ["vgg19: the cache folder cannot be written (File too large), so this download is not kept"]
     assert os.listdir(cache.parent) == [cache.name] and cache.read_bytes() == old
-    weights._store("vgg19", TENSORS, lines.append)
+    weights.cache.store("vgg19", TENSORS, lines.append)
     assert same(load_weights("vgg19", SHAPES, download=False).tensors) and len(lines) == 1
 
 
@@ -173,24 +175,20 @@ def test_a_disk_that_fills_up_during_torchvisions_download(tmp_path: Path, monke
         server.stop()
 
 
-@pytest.mark.parametrize(
-    ("module", "call"), [(Path, "mkdir"), (tempfile, "mkstemp"), (os, "fdopen"), (os, "chmod"), (os, "replace")]
-)
+@pytest.mark.parametrize(("module", "call"), [(Path, "mkdir"), (files, "open"), (os, "fsync"), (os, "replace")])
 @pytest.mark.parametrize("reason", [errno.EROFS, errno.EACCES, errno.ENOSPC, errno.EIO])
 def test_a_cache_that_may_not_be_written_costs_the_cache_alone(
     cache: Path, monkeypatch: pytest.MonkeyPatch, module: Any, call: str, reason: int
 ) -> None:
-    weights._store("vgg19", OTHERS, print)
+    weights.cache.store("vgg19", OTHERS, print)
     old, lines = cache.read_bytes(), []
 
     def refuse(*arguments: Any, **_: Any) -> None:
-        if call == "fdopen":
-            os.close(arguments[0])
         raise OSError(reason, os.strerror(reason))
 
     with monkeypatch.context() as patched:
-        patched.setattr(module, call, refuse)
-        weights._store("vgg19", TENSORS, lines.append)
+        patched.setattr(module, call, refuse, raising=module is not files)
+        weights.cache.store("vgg19", TENSORS, lines.append)
     assert len(lines) == 1 and os.strerror(reason) in lines[0]
     assert os.listdir(cache.parent) == [cache.name] and cache.read_bytes() == old
 
@@ -221,7 +219,7 @@ def test_weights_whose_file_changes_while_it_is_read_are_refused_whole(tmp_path:
     file, other = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
     safetensors.torch.save_file(TENSORS, file)
     safetensors.torch.save_file(OTHERS, other)
-    opened = weights._open(file)
+    opened = weights.local.open_weights(file)
     assert torch.equal(opened.tensor("features.0.bias"), TENSORS["features.0.bias"])
     if change == "replaced":
         os.replace(other, file)
@@ -232,9 +230,9 @@ def test_weights_whose_file_changes_while_it_is_read_are_refused_whole(tmp_path:
     with pytest.raises(
         StyleTransferError, match=r"^a.safetensors changed while it was read: try again when it is whole$"
     ):
-        weights._take(opened, SHAPES)
+        weights.local.take(opened, SHAPES)
     safetensors.torch.save_file(OTHERS, file)
-    assert same(weights._take(weights._open(file), SHAPES), OTHERS)
+    assert same(weights.local.take(weights.local.open_weights(file), SHAPES), OTHERS)
 
 
 def test_every_type_of_number_is_read_as_the_library_reads_it(tmp_path: Path) -> None:
@@ -243,7 +241,7 @@ def test_every_type_of_number_is_read_as_the_library_reads_it(tmp_path: Path) ->
     tensors |= {"scalar": torch.tensor(2.5), "empty": torch.zeros(0, 3)}
     file = tmp_path / "a.safetensors"
     safetensors.torch.save_file(tensors, file, {"note": "ü"})
-    opened, oracle = weights._open(file), safetensors.torch.load_file(file)
+    opened, oracle = weights.local.open_weights(file), safetensors.torch.load_file(file)
     assert available(file) == {name: tuple(each.shape) for name, each in oracle.items()}
     for name, each in oracle.items():
         found = opened.tensor(name)
@@ -256,13 +254,13 @@ def test_a_picture_is_read_in_one_go(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     path = tmp_path / "a.png"
     save_image(PICTURE, path)
-    wanted, decode = load_image(path), images._opened
+    wanted, decode = load_image(path), images.read._open_image
 
     def overwriting(*arguments: Any) -> Any:
         path.write_bytes(b"something else")
         return decode(*arguments)
 
-    monkeypatch.setattr(images, "_opened", overwriting)
+    monkeypatch.setattr(images.read, "_open_image", overwriting)
     assert torch.equal(load_image(path), wanted) and path.read_bytes() == b"something else"
 
 

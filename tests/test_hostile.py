@@ -201,7 +201,7 @@ def test_settings_are_data_and_never_name_a_file(tmp_path: Path, monkeypatch: py
         opened.append(str(path))
         return open(path, *rest)
 
-    monkeypatch.setattr(images, "open", watching, raising=False)
+    monkeypatch.setattr(images.read, "open", watching, raising=False)
     found = read_settings(picture)
     assert found == {"config": {"weights": str(secret)}, "../../x": f"file://{secret}"}
     assert opened == [str(picture)]
@@ -270,7 +270,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[HubServer]:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(weights, "PAUSES", (0.0,))
+    monkeypatch.setattr(weights.hub, "PAUSES", (0.0,))
     close_session()
     server = HubServer(b"").start()
     yield server
@@ -293,8 +293,8 @@ def test_a_hub_that_others_could_pose_as_is_refused(
 
     monkeypatch.setattr(constants, "ENDPOINT", endpoint)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(weights, "get_session", asked)
-    monkeypatch.setattr(weights, "_torchvision_download", asked)
+    monkeypatch.setattr(weights.hub, "get_session", asked)
+    monkeypatch.setattr(weights.cache, "torchvision_download", asked)
     with pytest.raises(
         StyleTransferError, match=r"^the weights of vgg19 .*: HF_ENDPOINT must begin with https://, or be"
     ) as e:
@@ -306,7 +306,7 @@ def test_a_hub_that_others_could_pose_as_is_refused(
     "url", ["https://huggingface.co/a", "HTTPS://mirror.example:8443/a", "http://127.0.0.1:9/a", "http://[::1]:9/a", "http://localhost/a"]
 )  # fmt: skip
 def test_a_hub_that_nobody_can_pose_as_is_taken(url: str) -> None:
-    assert weights._is_private_way(url)
+    assert weights.hub.is_private_way(url)
 
 
 def test_a_redirect_to_an_open_connection_is_not_followed_to_its_end(
@@ -314,9 +314,9 @@ def test_a_redirect_to_an_open_connection_is_not_followed_to_its_end(
 ) -> None:
     """The second address is this computer's too, but not by a name that proves it."""
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", hub.url + "/{repo_id}/resolve/{revision}/{filename}")
-    monkeypatch.setattr(weights, "_is_private_way", lambda url: "/cdn/" not in url)
+    monkeypatch.setattr(weights.hub, "is_private_way", lambda url: "/cdn/" not in url)
     lines: list[str] = []
-    monkeypatch.setattr(weights, "_torchvision_download", lambda network: Path("none"))
+    monkeypatch.setattr(weights.cache, "torchvision_download", lambda network: Path("none"))
     with pytest.raises(StyleTransferError):
         load_weights("vgg19", {"features.0.bias": (64,)}, report=lines.append)
     assert "the hub sent us on to a connection that others can change" in lines[-1]

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 from PIL.PngImagePlugin import PngInfo
 
-from styletransfer import images
+from styletransfer import files
 from styletransfer.config import StyleTransferError
 from styletransfer.images import encode_image, load_alpha, load_image, read_settings, save_animation, save_image
 
@@ -526,7 +526,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(
     path = tmp_path / "a.png"
     path.write_bytes(b"old")
     if failing == "write":
-        monkeypatch.setattr(images, "open", FullDisk, raising=False)
+        monkeypatch.setattr(files, "open", FullDisk, raising=False)
     else:
         monkeypatch.setattr(os, "replace", no_replace)
     with pytest.raises(StyleTransferError, match=r"^cannot save 'a.png': No space left on device; a folder"):

@@ -18,15 +18,15 @@ SIZE = (768, 1024)
 
 
 def with_memory(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
-    monkeypatch.setattr(plan, "resident_memory", lambda: -plan.OVERHEAD)
-    monkeypatch.setattr(plan, "available_memory", lambda device: free)
+    monkeypatch.setattr(plan.memory, "resident_memory", lambda: -plan.memory.OVERHEAD)
+    monkeypatch.setattr(plan.memory, "available_memory", lambda device: free)
 
 
 def test_with_room_nothing_is_given_up(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     with_memory(monkeypatch, 2**40)
     found = make_plan(network, CONFIG, SIZE)
     assert (found.tile, found.history, found.fits) == (0, CONFIG.history, True)
-    monkeypatch.setattr(plan, "available_memory", lambda device: None)
+    monkeypatch.setattr(plan.memory, "available_memory", lambda device: None)
     assert make_plan(network, CONFIG, SIZE).tile == 0
 
 
@@ -36,12 +36,12 @@ def test_less_memory_means_smaller_tiles_and_a_shorter_history(network: Network,
     with pytest.MonkeyPatch.context() as patch:
         with_memory(patch, int(share * whole))
         found = make_plan(network, CONFIG, SIZE)
-        assert found.tile in plan.TILES and found.history <= CONFIG.history
+        assert found.tile in plan.memory.TILES and found.history <= CONFIG.history
         if found.fits:
             used = memory_needed(network, replace(CONFIG, history=found.history), SIZE, found.tile)
             assert used == found.memory <= share * whole
         else:
-            assert (found.tile, found.history) == (min(plan.TILES[1:]), plan.HISTORIES[-1])
+            assert (found.tile, found.history) == (min(plan.memory.TILES[1:]), plan.memory.HISTORIES[-1])
 
 
 def test_a_tile_that_was_asked_for_stays(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,21 +54,21 @@ def test_with_tiles_the_maps_cost_the_same_at_every_size(network: Network) -> No
     config = replace(CONFIG, optimizer="adam")
     parts = []
     for side in (1024, 2048):
-        pictures = side * side * 3 * 8 * (2 + plan.ADAM_PICTURES)
+        pictures = side * side * 3 * 8 * (2 + plan.memory.ADAM_PICTURES)
         targets = network.width("relu4_2") * (side // 8) ** 2 * 8
         parts.append(memory_needed(network, config, (side, side), 256) - pictures - targets)
     assert parts[0] == parts[1] > 0
 
 
 def test_the_estimate_is_linear_in_steps_and_pixels(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "_seconds_of_evaluation", lambda network, config, size: 1e-6 * size[0] * size[1])
-    monkeypatch.setattr(plan, "_seconds_of_pass", lambda: 0.0)
+    monkeypatch.setattr(plan.timing, "_seconds_of_evaluation", lambda network, config, size: 1e-6 * size[0] * size[1])
+    monkeypatch.setattr(plan.timing, "_seconds_of_pass", lambda: 0.0)
     config = replace(CONFIG, optimizer="adam")
     one = estimate_seconds(network, config, [((100, 100), 9)])
     assert one == pytest.approx(10 * 1e-6 * 100 * 100)  # nine steps, and the targets
     assert estimate_seconds(network, config, [((200, 200), 9)]) == pytest.approx(4 * one)
     assert estimate_seconds(network, config, [((100, 100), 9), ((200, 200), 9)]) == pytest.approx(5 * one)
-    assert estimate_seconds(network, config, [((200, 200), 9)], tile=64) > plan.TILED_COST * 4 * one
+    assert estimate_seconds(network, config, [((200, 200), 9)], tile=64) > plan.timing.TILED_COST * 4 * one
 
 
 def test_the_control_groups_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,7 +79,7 @@ def test_the_control_groups_limit_counts(monkeypatch: pytest.MonkeyPatch) -> Non
         "/proc/meminfo": "MemAvailable: 8000000 kB\n",
         "/proc/self/status": "VmRSS:\t100000 kB\nVmSize:\t200000 kB\n",
     }
-    monkeypatch.setattr(plan, "_text", lambda path: texts.get(path, ""))
+    monkeypatch.setattr(plan.system, "_text", lambda path: texts.get(path, ""))
     assert plan.available_memory(torch.device("cpu")) == 600_000_000 + 100_000 * 1024
     texts["/sys/fs/cgroup/memory.max"] = "max\n"
     assert plan.available_memory(torch.device("cpu")) == (8_000_000 + 100_000) * 1024

@@ -13,7 +13,7 @@ from torch import Tensor
 from styletransfer import solvers
 from styletransfer.config import Config
 from styletransfer.objective import Evaluation
-from styletransfer.spectrum import AXES, BANDS, CONTRAST, FLOOR, Spectrum, learnt
+from styletransfer.spectrum import AXES, BANDS, CONTRAST, FLOOR, Spectrum, updated
 
 SIZE = (24, 32)
 EVEN = torch.ones(1, 1, 2, 2)  # no square curves more than another
@@ -46,7 +46,7 @@ def test_the_curvature_of_every_band_and_colour_is_found_again() -> None:
     for one, other in (((1, 0, 0), (6, 8, 0)), ((0, 3, 1), (12, 0, 2)), ((1, 0, 0), (0, 3, 1))):
         parts = [(wave(*one), known[one]), (0.5 * wave(*other), known[other])]
         move = torch.stack([part for part, _ in parts]).sum(0)
-        spectrum = learnt(spectrum, move, torch.stack([value * part for part, value in parts]).sum(0))
+        spectrum = updated(spectrum, move, torch.stack([value * part for part, value in parts]).sum(0))
     assert spectrum is not None
     wanted = torch.full((3, BANDS), 1.0, dtype=torch.float64)
     for (down, across, axis), value in known.items():
@@ -61,7 +61,7 @@ def test_squares_that_curve_more_are_told_apart_and_divided_by_it() -> None:
     spectrum = None
     for seed in range(30):
         move = draw(seed, (64, 96))
-        spectrum = learnt(spectrum, move, curved * move)
+        spectrum = updated(spectrum, move, curved * move)
     assert spectrum is not None
     left, right = spectrum.contrast.split(3, -1)
     assert float(right.mean() / left.mean()) == pytest.approx(4, rel=0.05)
@@ -74,12 +74,12 @@ def test_no_square_is_told_apart_by_more_than_the_contrast() -> None:
     move = draw(1, (64, 64))
     change = move.clone()
     change[..., :16, :16] *= 1e6
-    found = learnt(None, move, change).contrast
+    found = updated(None, move, change).contrast
     assert found.max() <= CONTRAST and found.min() >= 1 / CONTRAST
 
 
 def test_a_direction_that_bends_down_counts_as_flat() -> None:
-    spectrum = learnt(None, wave(1, 0, 0) + wave(6, 8, 0), 3 * wave(6, 8, 0) - wave(1, 0, 0))
+    spectrum = updated(None, wave(1, 0, 0) + wave(6, 8, 0), 3 * wave(6, 8, 0) - wave(1, 0, 0))
     assert float(spectrum.curvature[0, round(band(1, 0))]) == FLOOR
 
 
@@ -100,7 +100,7 @@ def test_a_wave_is_divided_by_the_curvature_around_it(place: tuple[int, int, int
 @given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 10**6))
 def test_dividing_is_symmetric_and_positive_at_every_size(height: int, width: int, seed: int) -> None:
     one, other = draw(seed, (height, width)), draw(seed + 1, (height, width))
-    spectrum = learnt(None, draw(seed + 2), draw(seed + 3))
+    spectrum = updated(None, draw(seed + 2), draw(seed + 3))
     assert torch.allclose((one * divided(spectrum, other)).sum(), (other * divided(spectrum, one)).sum(), rtol=1e-9)
     assert (one * divided(spectrum, one)).sum() >= one.square().sum() / (1 + FLOOR) * (1 - 1e-9)
 
@@ -114,7 +114,7 @@ def test_one_curvature_everywhere_changes_nothing_but_the_scale() -> None:
 
 def test_it_is_carried_to_the_next_scale_and_not_past_a_stale_memory() -> None:
     config = Config()
-    spectrum = learnt(None, draw(1), draw(1))
+    spectrum = updated(None, draw(1), draw(1))
     before = solvers.State(draw(2), spectrum=spectrum)
     assert solvers.start(draw(3, (48, 64)), config, before).spectrum is spectrum
     assert solvers.start(draw(3), config).spectrum is None

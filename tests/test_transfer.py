@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -78,8 +79,8 @@ def test_stylize_is_the_loop_and_its_callback_sees_every_step(network: Network) 
 def test_losses_come_from_the_device_when_they_are_read(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """Adam's own wait for a step's loss is the only one until somebody looks."""
     waits: list[int] = []
-    fetched = solvers.fetched
-    monkeypatch.setattr(solvers, "fetched", lambda *values: (waits.append(len(values)), fetched(*values))[1])
+    read = solvers.read_scalars
+    monkeypatch.setattr(solvers, "read_scalars", lambda *values: (waits.append(len(values)), read(*values))[1])
     result = stylize(picture(1), [picture(2)], ADAM, network=network)
     assert len(waits) == len(result.history)
     for _ in range(2):
@@ -430,6 +431,28 @@ def test_out_of_memory_goes_on_in_tiles_from_where_it_was(
     assert torch.allclose(steps[-1].raw, whole[-1].raw, atol=1e-9)
 
 
+def test_a_program_hears_when_memory_is_short_and_not_otherwise(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the first evaluation in tiles and after each; after an allocation that failed; never with room."""
+    config = replace(ADAM, averaging=0.0, size=160, scales=(1.0,), iterations=(3,))
+    calls: list[int] = []
+
+    def steps(**changes: Any) -> None:
+        calls.clear()
+        options = {"network": network, "on_tight_memory": lambda: calls.append(1)}
+        for _ in iterate(picture(1), [picture(2)], replace(config, **changes), **options):
+            pass
+
+    steps()
+    assert calls == []
+    steps(tile=64)
+    assert len(calls) == 1 + 3
+    monkeypatch.setattr(solvers, "step", failing(1, MemoryError()))
+    steps()
+    assert len(calls) == 1 + 3
+
+
 def test_what_does_not_fit_in_the_smallest_tiles_is_told(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(solvers, "step", failing(99, MemoryError()))
     with pytest.raises(StyleTransferError, match="not enough memory for this picture: choose a smaller size"):
@@ -450,7 +473,7 @@ from styletransfer.transfer import run
 config = Config(size=1024, scales=(1.0,), iterations=(1,), device="cpu", history=2, optimizer="adam")
 picture = load_image(sys.argv[1])
 stylize(picture, [picture], Config(size=64, iterations=(1,), scales=(1.0,), device="cpu"))  # threads and their stacks
-size = plan._fields("/proc/self/status")["VmSize"]
+size = plan.system._fields("/proc/self/status")["VmSize"]
 resource.setrlimit(resource.RLIMIT_AS, (size + 600 * 2**20,) * 2)
 if sys.argv[2] == "blind":  # a plan that knows nothing of the limit
     run.make_plan = lambda *a, **k: plan.Plan(0, 2, 0, None)
@@ -488,6 +511,6 @@ def test_a_run_backs_off_from_a_loss_that_is_no_number(network: Network, monkeyp
     steps = steps_of(network, replace(ADAM, averaging=0.0, scales=(1.0,), iterations=(6,)))
     assert steps[-1].result.outcome == "done" and len(steps) == 5  # the step that broke was taken and is lost
     assert [step.note for step in steps if step.note] == [
-        "the loss left the range of numbers: going on from the best picture, in smaller steps"
+        "the loss was not finite: going on from the best picture, in smaller steps"
     ]
     assert steps[-1].losses["total"] < steps[0].losses["total"]

@@ -74,7 +74,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
-    monkeypatch.setattr(weights, "PAUSES", (0.0, 0.0, 0.0, 0.0))
+    monkeypatch.setattr(weights.hub, "PAUSES", (0.0, 0.0, 0.0, 0.0))
     lead(monkeypatch, "http://127.0.0.1:9")
 
 
@@ -150,7 +150,7 @@ def test_a_dropped_connection_is_taken_up_where_it_broke(hub: HubServer) -> None
 
 
 def test_a_hub_that_falls_silent_is_asked_again_for_the_rest(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "TIMEOUT", 0.3)
+    monkeypatch.setattr(weights.hub, "TIMEOUT", 0.3)
     hub.faults = {2: "stall"}
     assert same(load_weights("vgg19", SHAPES))
     assert hub.ranges[3] == ((hub.ranges[2][0] + hub.ranges[2][1] + 1) // 2, hub.ranges[2][1])
@@ -228,9 +228,9 @@ def test_a_block_of_zeros_inside_a_tensor_is_found() -> None:
     kernel = torch.ones(16, 16, 3, 3).flatten()
     kernel[1024:2048] = 0
     with pytest.raises(StyleTransferError, match="zeros"):
-        weights._check_values("it", "features.0.weight", kernel.reshape(16, 16, 3, 3), weights.ZERO_RUN)
-    weights._check_values("it", "features.0.weight", kernel.reshape(16, 16, 3, 3))
-    weights._check_values("it", "features.0.bias", torch.zeros(16), weights.ZERO_RUN)
+        weights.local.check_values("it", "features.0.weight", kernel.reshape(16, 16, 3, 3), weights.hub.ZERO_RUN)
+    weights.local.check_values("it", "features.0.weight", kernel.reshape(16, 16, 3, 3))
+    weights.local.check_values("it", "features.0.bias", torch.zeros(16), weights.hub.ZERO_RUN)
 
 
 def test_the_token_goes_to_the_hub_and_to_no_other_host(hub: HubServer) -> None:
@@ -241,16 +241,16 @@ def test_the_token_goes_to_the_hub_and_to_no_other_host(hub: HubServer) -> None:
 
 def test_progress_is_told_in_megabytes_a_few_times_a_second(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter(0.125 * tick for tick in range(10**6))
-    monkeypatch.setattr(weights, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda seconds: None))
+    monkeypatch.setattr(weights.hub, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda seconds: None))
     told: list[int] = []
-    file = weights._HubFile("timm/vgg19.tv_in1k")
+    file = weights.hub.HubFile("timm/vgg19.tv_in1k")
     file.progress = told.append
     for _ in range(32):
-        file._tell(2**20)
+        file._report(2**20)
     # The clock moves an eighth of a second at each look, and once more where a line is told.
     assert told == [4 * 2**20 + 4 * 2**20 * line for line in range(8)]
 
-    monkeypatch.setattr(weights, "TELL_EVERY", 0.0)
+    monkeypatch.setattr(weights.hub, "REPORT_EVERY", 0.0)
     lines: list[str] = []
     large = {"classifier.0.weight": (2**18,)}
     load_weights("vgg19", large, report=lines.append)
@@ -272,7 +272,9 @@ def test_what_torchvision_has_cached_is_used_in_both_formats(tmp_path: Path) -> 
 def test_what_a_space_preloaded_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub's own cache, as `preload_from_hub` fills it: a commit's snapshot and the name that points to it."""
     root = tmp_path / "hub" / "models--timm--vgg19.tv_in1k"
-    monkeypatch.setattr(weights, "try_to_load_from_cache", partial(try_to_load_from_cache, cache_dir=tmp_path / "hub"))
+    monkeypatch.setattr(
+        weights.cache, "try_to_load_from_cache", partial(try_to_load_from_cache, cache_dir=tmp_path / "hub")
+    )
     (root / "refs").mkdir(parents=True)
     (root / "refs" / "main").write_text("abc")
     (root / "snapshots" / "abc").mkdir(parents=True)
@@ -385,11 +387,11 @@ def test_the_builtin_network_is_a_file_of_the_package(tmp_path: Path, monkeypatc
 def test_the_cache_folder_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
     monkeypatch.setenv("HOME", "/h")
-    assert weights._cache_file("vgg19").parent == tmp_path / "cache"
+    assert weights.cache.cache_file("vgg19").parent == tmp_path / "cache"
     monkeypatch.setenv("STYLETRANSFER_CACHE", "")
-    assert weights._cache_file("vgg19").parent == Path("/x/styletransfer")
+    assert weights.cache.cache_file("vgg19").parent == Path("/x/styletransfer")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert weights._cache_file("vgg19").parent == Path("/h/.cache/styletransfer")
+    assert weights.cache.cache_file("vgg19").parent == Path("/h/.cache/styletransfer")
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "foreign", "empty"])
@@ -418,7 +420,7 @@ def test_a_cache_that_cannot_be_written_does_not_stop_the_run(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setenv("STYLETRANSFER_CACHE", str(tmp_path / "full"))
-    monkeypatch.setattr(weights.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     assert same(load_weights("vgg19", SHAPES, report=lines.append))
     assert lines[-1].endswith("cannot be written (No space left on device), so this download is not kept")
     assert list((tmp_path / "full").iterdir()) == []
@@ -428,14 +430,14 @@ def test_readers_never_see_a_part_of_what_writers_store(tmp_path: Path) -> None:
     tensors = {name: NETWORK[name] for name in SHAPES}
     shallow = {name: NETWORK[name] for name in SHALLOW}
     lines: list[str] = []
-    weights._store("vgg19", shallow, lines.append)
+    weights.cache.store("vgg19", shallow, lines.append)
     writers = [
-        threading.Thread(target=lambda kept=kept: [weights._store("vgg19", kept, lines.append) for _ in range(20)])
+        threading.Thread(target=lambda kept=kept: [weights.cache.store("vgg19", kept, lines.append) for _ in range(20)])
         for kept in (tensors, shallow, tensors)
     ]
     for writer in writers:
         writer.start()
-    seen = [set(weights._cached("vgg19", lines.append)) for _ in range(50)]
+    seen = [set(weights.cache.load("vgg19", lines.append)) for _ in range(50)]
     for writer in writers:
         writer.join()
     assert lines == [] and all(each in (set(SHALLOW), set(SHAPES)) for each in seen)
@@ -586,7 +588,7 @@ def test_sizes_are_bounded_before_anything_is_read(tmp_path: Path, monkeypatch: 
         load_weights("vgg19", SHAPES, path=str(tmp_path / "huge.safetensors"))
     with zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as packed:
         packed.writestr("archive/data.pkl", bytes(2**20))
-    monkeypatch.setattr(weights, "LARGEST_FILE", 2**19)
+    monkeypatch.setattr(weights.local, "LARGEST_FILE", 2**19)
     assert (tmp_path / "bomb.pth").stat().st_size < 2**12
     with pytest.raises(StyleTransferError, match=r"bomb.pth is damaged or no dictionary .*\(ValueError\)"):
         load_weights("vgg19", SHAPES, path=str(tmp_path / "bomb.pth"))
@@ -606,6 +608,6 @@ def test_the_original_vgg19_is_read_as_published() -> None:
     oracle = safetensors.torch.load_file(file)
     assert all(torch.equal(found.tensors[name], oracle[name]) for name in shapes)
     for name, tensor in found.tensors.items():  # what is asked of the hub's tensors holds for real ones
-        weights._check_values("it", name, tensor, weights.ZERO_RUN)
+        weights.local.check_values("it", name, tensor, weights.hub.ZERO_RUN)
     with pytest.raises(StyleTransferError, match=r"lacks features.19.weight \(it holds features.0 to features.16\)"):
         load_weights("vgg19-caffe", {**shapes, "features.19.weight": (512, 256, 3, 3)}, path=str(file))

@@ -92,10 +92,10 @@ before = resident()
 take()
 print(resident() - before)
 allocator.keep()
-allocator.keep_large(False)  # first, since gaps that a run has left in the heap may be filled again
+allocator.give_back()  # first, since gaps that a run has left in the heap may be filled again
 take()
 print(resident() - before)
-allocator.keep_large(True)
+allocator.keep()
 take()
 print(resident() - before)
 allocator.release()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import io
 import math
-import os
 import random
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from ..config import Config
 from ..features import Design, Network, Width, choose_dtype
+from ..files import write_atomically
 from ..losses import moments
 from ..pixels import size_of
 from .layers import fit_layers
@@ -255,13 +255,3 @@ def _falling(share: float) -> float:
 
 def _score_line(score: dict[str, float]) -> str:
     return "held out " + " ".join(f"{name} {value:.4f}" for name, value in score.items())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write through a temporary file beside the target, so that no half-written file is ever seen."""
-    temporary = path.with_name(path.name + ".part")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Style transfer: a schedule of scales, the loop over them, and what it tells on the way and at the end."""
+"""Style transfer: a schedule of scales, the loop over them, and the records of its steps and result."""
 
 from .loop import iterate, stylize
 from .records import Losses, Result, RunState, Scale, Step

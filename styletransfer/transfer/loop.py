@@ -1,4 +1,4 @@
-"""The two ways to run: step by step, and to the end."""
+"""The two ways to run: `iterate` step by step, `stylize` to the end."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .records import Result, Step
 from .run import Run, StyleTargets
 
 Report = Callable[[str], None]
+Callback = Callable[[Step], object]
 
 
 def stylize(
@@ -23,13 +24,14 @@ def stylize(
     styles: Sequence[Tensor],
     config: Config | None = None,
     *,
-    callback: Callable[[Step], object] | None = None,
+    callback: Callback | None = None,
     init_image: Tensor | None = None,
     network: Network | None = None,
     resume: Result | Step | None = None,
     style_targets: StyleTargets | None = None,
     masks: Masks | None = None,
     report: Report | None = None,
+    on_tight_memory: Callable[[], None] | None = None,
 ) -> Result:
     """Run `iterate` to its end and return the result; a callback that returns False stops the run after that step.
 
@@ -38,7 +40,7 @@ def stylize(
     config = config or Config()
     network = network or load_network(config, dtype=_network_dtype(content, styles), report=report)
     step: Step | None = None
-    began = before = time.monotonic()
+    began = previous = time.monotonic()
     seconds: dict[str, float] = {}
     for step in iterate(
         content,
@@ -49,14 +51,15 @@ def stylize(
         resume=resume,
         style_targets=style_targets,
         masks=masks,
+        on_tight_memory=on_tight_memory,
     ):
         now = time.monotonic()
         size = f"{step.size[1]}x{step.size[0]}"
-        seconds[size] = seconds.get(size, 0.0) + now - before
-        before = now
+        seconds[size] = seconds.get(size, 0.0) + now - previous
+        previous = now
         if callback is not None and callback(step) is False:
             break
-    if step is None:  # nothing was left to do
+    if step is None:  # the resumed run was complete
         run = Run(content, styles, config, init_image, network, masks=masks)
         state = resume.state if resume is not None else run.first_state()
         return replace(run.result(state, "done"), seconds={"total": 0.0})
@@ -74,27 +77,29 @@ def iterate(
     style_targets: StyleTargets | None = None,
     masks: Masks | None = None,
     report: Report | None = None,
+    on_tight_memory: Callable[[], None] | None = None,
 ) -> Iterator[Step]:
     """Optimise the pixels of a picture, yielding a Step after each iteration; leaving the loop cancels the run.
 
-    content: (1, 3, H, W) in [0, 1], or None for texture synthesis from the styles; styles: any number of (1, 3, h,
-    w), none for content reconstruction; init_image: the start for `init="image"`; network: a loaded one to use again;
-    resume: a step or result of a run with the same pictures, which goes on with the optimiser's state; style_targets:
-    a dict that keeps the styles' statistics from one run to the next, where only the content changes; masks: one a
-    style, (1, 1, h, w) in [0, 1] over the frame, saying where it goes, or None for a style that goes where no other
-    does; what all masks leave out stays the content. float64 pictures are computed in float64. Raises
-    StyleTransferError for pictures or settings that cannot be used.
+    content: (1, 3, H, W) in [0, 1], or None for texture synthesis from the styles; styles: any number of (1, 3, h, w),
+    none for content reconstruction; init_image: the start for `init="image"`; network: one that is already loaded;
+    resume: a step or result of a run with the same pictures, to continue with the optimiser's state; style_targets: a
+    dict that keeps the styles' statistics from one run to the next where only the content changes; masks: one for each
+    style, (1, 1, h, w) in [0, 1] over the whole frame, which says where the style goes, or None for a style that goes
+    where no other does; what no mask covers stays the content; on_tight_memory: called before the first and after
+    each evaluation in tiles on the CPU, and when memory ran out, for a program to return freed memory to the system.
+    float64 pictures are computed in float64. Raises StyleTransferError for unusable pictures or settings.
 
     Source: Gatys, Ecker and Bethge, 2016 (Image Style Transfer Using Convolutional Neural Networks).
     """
     config = config or Config()
     network = network or load_network(config, dtype=_network_dtype(content, styles), report=report)
-    run = Run(content, styles, config, init_image, network, style_targets, masks)
+    run = Run(content, styles, config, init_image, network, style_targets, masks, on_tight_memory)
     state = resume.state if resume is not None else run.first_state()
     return run.steps(state)
 
 
 def _network_dtype(content: Tensor | None, styles: Sequence[Tensor]) -> torch.dtype | None:
-    """float64 where a picture is; otherwise the configuration's own choice."""
+    """float64 where a picture is; None leaves the choice to the settings."""
     pictures = [image for image in (content, *styles) if isinstance(image, Tensor)]
     return torch.float64 if any(image.dtype == torch.float64 for image in pictures) else None

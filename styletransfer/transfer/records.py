@@ -1,4 +1,4 @@
-"""What a run tells: its scales, its state, every step, and how it ended."""
+"""The records of a run: its scales, its state, its steps and its result."""
 
 from __future__ import annotations
 
@@ -25,26 +25,27 @@ class Scale:
 class Losses(Mapping[str, float]):
     """A step's losses by name, and its `scale` and `iteration`.
 
-    They come from the device in one go when the first is read: a run waits for no numbers that nobody looks at.
+    All are copied from the device at once when the first is read, so that a run never waits for unread values.
     """
 
     def __init__(self, scale: int, iteration: int, evaluation: Evaluation) -> None:
-        self._place = {"scale": float(scale), "iteration": float(iteration)}
+        self._position = {"scale": float(scale), "iteration": float(iteration)}
         self._loss, self._terms = evaluation.loss, evaluation.terms
 
     @cached_property
     def _values(self) -> dict[str, float]:
-        total, *values = solvers.fetched(self._loss, *self._terms.values())
-        layers = dict(zip(self._terms, values))
+        total, *values = solvers.read_scalars(self._loss, *self._terms.values())
+        layers = dict(zip(self._terms, values))  # such as style/relu1_1
         terms: dict[str, float] = {}
         for name, value in layers.items():
-            terms[name.split("/")[0]] = terms.get(name.split("/")[0], 0.0) + value
-        return {**self._place, "total": total, **terms, **layers}
+            term = name.split("/")[0]
+            terms[term] = terms.get(term, 0.0) + value
+        return {**self._position, "total": total, **terms, **layers}
 
     @property
     def named(self) -> dict[str, float]:
-        """The losses alone, without where the step was."""
-        return {name: value for name, value in self._values.items() if name not in self._place}
+        """The losses without `scale` and `iteration`."""
+        return {name: value for name, value in self._values.items() if name not in self._position}
 
     def __getitem__(self, name: str) -> float:
         return self._values[name]
@@ -58,7 +59,7 @@ class Losses(Mapping[str, float]):
 
 @dataclass(frozen=True)
 class RunState:
-    """All that continuing a run needs: the scale's index, the solver's state there, evaluations and steps before it."""
+    """All that continuing a run needs: the scale's index, the solver's state, and evaluations and losses so far."""
 
     scale: int
     solver: solvers.State
@@ -67,7 +68,7 @@ class RunState:
 
 
 class Painter(Protocol):
-    """What a step asks of its run."""
+    """What a step needs of its run."""
 
     def painted(self, state: RunState) -> Tensor: ...
 
@@ -80,9 +81,9 @@ class Painter(Protocol):
 class Step:
     """One iteration of the optimiser, as `iterate` yields it.
 
-    scale: index from 0, coarse to fine; size: (H, W) of the picture now; iteration: from 1, at this scale; evaluations:
-    of loss and gradient in the whole run so far; progress: share of the run's work done, in [0, 1]; note: a sentence
-    on what the run had to change, else empty; `image` is made only when read. `state` continues the run.
+    scale: index from 0, coarse to fine; size: (H, W) at this scale; iteration: from 1, at this scale; evaluations: of
+    loss and gradient in the whole run so far; progress: share of the run's work done, in [0, 1]; note: what the run
+    had to change, else empty; state: continues the run. `image` is computed when it is read.
     """
 
     scale: int
@@ -99,24 +100,22 @@ class Step:
 
     @cached_property
     def losses(self) -> dict[str, float]:
-        """`total`, each term (`content`, `style`, `tv`) and each layer (`style/relu1_1`), weighted: the parts add up
-        to the total.
-        """
+        """Weighted losses that add up: `total`, its terms (`content`, `style`, `tv`) and layers (`style/relu1_1`)."""
         return self.state.history[-1].named
 
     @cached_property
     def raw(self) -> Tensor:
-        """The picture before colours act, (1, 3, H, W) in [0, 1], on the CPU."""
+        """The picture before it is recoloured, (1, 3, H, W) in [0, 1], on the CPU."""
         return self._run.painted(self.state)
 
     @property
     def image(self) -> Tensor:
-        """The picture at this step, (1, 3, H, W) in [0, 1], on the CPU, in the colours asked for."""
+        """The picture at this step, (1, 3, H, W) in [0, 1], on the CPU, recoloured as the settings say."""
         return self._run.finish(self.raw)
 
     @property
     def result(self) -> Result:
-        """What the run amounts to if it is left here."""
+        """The result of the run if it ends here."""
         done = self.progress >= 1
         return self._run.result(self.state, self.outcome or ("done" if done else "stopped"))
 
@@ -125,9 +124,9 @@ class Step:
 class Result:
     """How a run ended.
 
-    image: (1, 3, H, W) in [0, 1]; raw: the same before colours act; history: the losses of every step; outcome: `done`,
-    `stopped` or `non-finite` (then the picture is the best of before); metadata: how to make the picture again,
-    without any time; seconds: what the run took, in all and by scale; state: what continues it.
+    image: (1, 3, H, W) in [0, 1]; raw: the same before it is recoloured; history: the losses of every step; outcome:
+    `done`, `stopped`, or `non-finite` (then the picture is the best one before that); metadata: settings and versions
+    that reproduce the picture, without times; seconds: what the run took, in total and by scale; state: continues it.
     """
 
     image: Tensor

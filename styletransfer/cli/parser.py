@@ -1,0 +1,177 @@
+"""The flags, the settings they make, and the pictures to paint."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import dataclass, fields, replace
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NoReturn
+
+from ..config import Config, StyleTransferError
+from ..images import SUFFIXES, read_settings
+from ..recipes import RECIPES, recipe
+from ..transfer import VERSION
+
+TASKS = ("transfer", "content", "style")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+USAGE = "python -m styletransfer CONTENT STYLE -o OUT.png"
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises StyleTransferError instead of ending the process."""
+
+    def error(self, message: str) -> NoReturn:
+        raise StyleTransferError(message)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture to paint: its content (None: none), and the file to write."""
+
+    content: Path | None
+    output: Path
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser: the command line's own flags, then one for each field of Config."""
+    parser = Parser(prog="styletransfer", description="Repaint a picture in the style of others.", allow_abbrev=False)
+    add = parser.add_argument
+    add("pictures", nargs="*", metavar="CONTENT STYLE", help="the content, then one or more styles")
+    add("-o", "--output", type=Path, help="the picture to write: .png, .jpg, .webp or .tiff")
+    add("--style", nargs="+", metavar="STYLE", help="the styles; all pictures before this flag are then contents")
+    add("--output-dir", type=Path, help="folder for the results of several contents, as NAME.png")
+    add("--task", choices=TASKS, default="transfer", help="content or style: reconstruct that one alone")
+    add("--recipe", default="balanced", help=f"settings to start from: {', '.join(RECIPES)}")
+    add("--settings", type=Path, metavar="PICTURE", help="start from the settings inside a PNG made here")
+    add(
+        "--masks",
+        nargs="+",
+        metavar="MASK",
+        help="a grey picture for each style, white where it goes, or - for a style that goes where no other does",
+    )
+    add("--init-image", type=Path, help="picture to start from (sets --init image)")
+    add("--background", default="white", help="colour behind transparent pictures")
+    add("--keep-alpha", action="store_true", help="give the result the content's transparency")
+    add("--frames", type=Path, metavar="FOLDER", help="save pictures during the run, as NAME-NUMBER.png")
+    add("--every", type=int, default=10, metavar="N", help="steps between two of these pictures")
+    add("--json", type=Path, metavar="REPORT", help="write losses, seconds, memory and metadata")
+    add("--dry-run", action="store_true", help="print what the run will take, and do not run it")
+    add("--quiet", action="store_true", help="no progress bar and no status lines")
+    add("--list-layers", action="store_true", help="print the layers of --network")
+    add("--list-recipes", action="store_true", help="print the recipes")
+    add("--version", action="version", version=f"styletransfer {VERSION}")
+    _add_settings(parser.add_argument_group("settings of the run (defaults from the recipe)"))
+    return parser
+
+
+def _add_settings(group: Any) -> None:
+    """A flag for each field of Config, with its help, choices and default."""
+    for setting in fields(Config):
+        default, rule = setting.default, setting.metadata
+        choices = f": {', '.join(rule['choices'])}" if rule["choices"] else ""
+        flag = "--" + setting.name.replace("_", "-")
+        text = f"{rule['help']}{choices} ({_default_text(default)})".replace("%", "%%")
+        if isinstance(default, bool):
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        else:
+            group.add_argument(flag, metavar=_metavar(default), help=text)
+
+
+def _default_text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, tuple) else "" if value is None else str(value)
+
+
+def _metavar(default: Any) -> str:
+    if isinstance(default, tuple):
+        return "A,B,..."
+    return "N" if isinstance(default, (int, float)) else "NAME"
+
+
+def configured(options: argparse.Namespace) -> Config:
+    """The run's settings: a picture's or a recipe's, changed by the flags. Raises StyleTransferError."""
+    base = recipe(options.recipe) if options.settings is None else _settings_of(options.settings)
+    changes: dict[str, Any] = {}
+    for setting in fields(Config):
+        value = getattr(options, setting.name)
+        if isinstance(value, str):
+            value = parse_value(setting.name, value, setting.default, setting.metadata["item"])
+        if value is not None:
+            changes[setting.name] = value
+    if options.init_image is not None:
+        changes["init"] = "image"
+    return replace(base, **changes)
+
+
+def _settings_of(picture: Path) -> Config:
+    settings = read_settings(picture).get("config")
+    if not isinstance(settings, dict):
+        raise StyleTransferError("the picture's settings hold no config: give a PNG that was made here")
+    return Config.from_dict({**settings, "weights": None})  # a picture must not name a file of this computer
+
+
+def parse_value(name: str, text: str, default: Any, item: type = str) -> Any:
+    """A flag's text in the type of its field; Config checks the range. Raises StyleTransferError."""
+    if default is None or isinstance(default, str) or (name == "size" and text == "original"):
+        return text
+    if isinstance(default, tuple):
+        return tuple(parse_value(name, part.strip(), item()) for part in text.split(",") if part.strip())
+    try:
+        return int(text) if isinstance(default, int) else float(text)
+    except ValueError:
+        kind = "a whole number" if isinstance(default, int) else "a number"
+        raise StyleTransferError(f"{name} must be {kind}, got {text!r}") from None
+
+
+def jobs_and_styles(options: argparse.Namespace) -> tuple[list[Job], list[Path]]:
+    """The pictures to paint, and the paths of the styles. Raises StyleTransferError."""
+    contents, styles = _contents_and_styles(options)
+    contents = [picture for path in contents for picture in (_pictures_in(path) if path.is_dir() else [path])]
+    if (options.output is None) == (options.output_dir is None):
+        raise StyleTransferError("say where to: either -o OUT.png or --output-dir FOLDER")
+    if options.output is not None:
+        if len(contents) > 1:
+            raise StyleTransferError(f"{len(contents)} contents need --output-dir FOLDER instead of -o")
+        _check_output(options.output)
+        return [Job(contents[0] if contents else None, options.output)], styles
+    names = [path.stem for path in contents] or [styles[0].stem]
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise StyleTransferError(f"two contents are named {duplicates[0]}: their results would have one name")
+    folder: Path = options.output_dir
+    return [Job(path, folder / f"{name}.png") for path, name in zip_longest(contents, names)], styles
+
+
+def _contents_and_styles(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
+    """Which of the pictures are contents and which are styles, by the task and --style."""
+    pictures = [Path(name) for name in options.pictures]
+    styles = [Path(name) for name in options.style or ()]
+    if options.task == "style":
+        contents, styles = [], styles + pictures
+    elif options.task == "content" or styles:
+        contents = pictures
+    else:
+        contents, styles = pictures[:1], pictures[1:]
+    if options.task == "content" and styles:
+        raise StyleTransferError("a content reconstruction takes no style: give the content alone")
+    if options.task != "style" and not contents:
+        raise StyleTransferError(f"no content picture given: {USAGE}")
+    if options.task != "content" and not styles:
+        raise StyleTransferError(f"no style picture given: {USAGE}")
+    return contents, styles
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    if not pictures:
+        raise StyleTransferError(f"the folder {folder.name} holds no pictures")
+    return pictures
+
+
+def _check_output(path: Path) -> None:
+    """Refuse before the run what could not be written after it."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise StyleTransferError(f"cannot write {path.name!r}: the name must end in {', '.join(SUFFIXES)}")
+    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
+        raise StyleTransferError(f"cannot write {path.name!r}: its folder does not exist or is not writable")

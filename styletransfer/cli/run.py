@@ -1,0 +1,195 @@
+"""What a command does: paint, report, list or estimate.
+
+Exit codes: 0 done (or stopped by Ctrl-C with a picture saved), 2 wrong usage or input with one sentence on stderr, 1
+failure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from tqdm import tqdm
+
+from .. import allocator
+from ..config import Config, StyleTransferError
+from ..features import DESIGNS, Network, layer_names, load_network
+from ..files import write_atomically
+from ..images import load_alpha, load_image, save_image
+from ..pixels import luminance, resample, size_of
+from ..plan import estimate_seconds, make_plan, peak_memory
+from ..recipes import RECIPES
+from ..start import Masks
+from ..transfer import Result, Step, StyleTargets, iterate, schedule
+from .parser import Job, build_parser, configured, jobs_and_styles
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    allocator.keep()
+    try:
+        return _run(build_parser().parse_args(arguments))
+    except StyleTransferError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped before there was a picture", file=sys.stderr)
+        return 1
+    except (RuntimeError, OSError, MemoryError) as error:
+        print(f"failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}", file=sys.stderr)
+        return 1
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What all pictures of one command share; `targets` keeps the styles' statistics from one to the next."""
+
+    styles: Sequence[Tensor]
+    masks: Masks | None
+    init_image: Tensor | None
+    network: Network
+    targets: StyleTargets
+
+
+def _run(options: argparse.Namespace) -> int:
+    config = configured(options)
+    if options.list_recipes:
+        for name, preset in RECIPES.items():
+            print(f"{name:15} {preset.network}, {preset.style_statistic}, {preset.optimizer}, from {preset.init}")
+        return 0
+    if options.list_layers:
+        print("\n".join(_layers(config)))
+        return 0
+    jobs, style_paths = jobs_and_styles(options)
+    if options.every < 1:
+        raise StyleTransferError(f"every must be at least 1, got {options.every}")
+    report = _ignore if options.quiet else _say
+    styles = [load_image(path, background=options.background) for path in style_paths]
+    init_image = load_image(options.init_image, background=options.background) if options.init_image else None
+    for folder in (options.output_dir, options.frames):
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    for job in jobs:
+        if job.content is not None:  # report one that cannot be read before the first run, not between two
+            load_image(job.content, background=options.background)
+    network = load_network(config, report=report)
+    report(f"network {network.name} ({network.reason}), {network.mean.device.type}")
+    if options.dry_run:
+        for job in jobs:
+            print(estimate(job, styles, config, network))
+        return 0
+    inputs = Inputs(styles, _masks(options), init_image, network, {})
+    reports = [_paint(job, config, inputs, options) for job in jobs]
+    if options.json is not None:
+        write_atomically(options.json, json.dumps(reports[0] if len(reports) == 1 else reports, indent=1).encode())
+    return 0
+
+
+def _masks(options: argparse.Namespace) -> list[Tensor | None] | None:
+    if not options.masks:
+        return None
+    return [None if name == "-" else luminance(load_image(name)) for name in options.masks]
+
+
+def _layers(config: Config) -> list[str]:
+    if config.network in DESIGNS:
+        return list(layer_names(DESIGNS[config.network].widths))
+    return list(load_network(config, download=False).heads)
+
+
+def estimate(job: Job, styles: Sequence[Tensor], config: Config, network: Network) -> str:
+    """What a run will take, in two lines: sizes, steps and seconds; memory and tiles."""
+    frame = styles[0] if job.content is None else load_image(job.content)
+    scales = schedule(config, size_of(frame), network)
+    plan = make_plan(network, config, scales[-1].size, content=job.content is not None)
+    seconds = estimate_seconds(network, config, [(scale.size, scale.iterations) for scale in scales], plan.tile)
+    steps = ", ".join(f"{scale.size[1]}x{scale.size[0]} {scale.iterations} steps" for scale in scales)
+    available = "" if plan.available is None else f" of {plan.available / 2**20:.0f} MB available"
+    tiles = f"tiles of {plan.tile} pixels" if plan.tile else "in one piece"
+    history = f", L-BFGS remembers {plan.history} steps" if plan.history < config.history else ""
+    memory = f"{plan.memory / 2**20:.0f} MB{available}, {tiles}{history}"
+    return f"{job.output.name}: {steps}; about {seconds:.0f} s\n  {memory}"
+
+
+def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace) -> dict[str, Any]:
+    """Paint one picture, save it, and return its report; Ctrl-C saves the picture of the last step."""
+    content = None if job.content is None else load_image(job.content, background=options.background)
+    began = time.monotonic()
+    times: list[float] = []  # seconds from the beginning to the end of each step
+    last: Step | None = None  # only this one, since each step holds the pictures of its state
+    interrupted = False
+    allocator.keep()
+    steps = iterate(
+        content,
+        inputs.styles,
+        config,
+        init_image=inputs.init_image,
+        network=inputs.network,
+        style_targets=inputs.targets,
+        masks=inputs.masks,
+        on_tight_memory=allocator.give_back,
+    )
+    with tqdm(total=100, disable=options.quiet, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
+        try:
+            for step in steps:
+                last = step
+                times.append(time.monotonic() - began)
+                _show(step, bar, options.quiet)
+                if options.frames is not None and len(times) % options.every == 0:
+                    save_image(step.image, options.frames / f"{job.output.stem}-{len(times):05d}.png")
+        except KeyboardInterrupt:
+            interrupted = True
+    if last is None:
+        raise KeyboardInterrupt
+    result = last.result
+    save_image(result.image, job.output, settings=result.metadata, alpha=_alpha(job, result, options))
+    if interrupted:
+        _say(f"stopped: saved {job.output.name} as it was")
+    if result.outcome == "non-finite":
+        _say("the loss became infinite or NaN: saved the best picture before that")
+    return report_of(result, times, time.monotonic() - began)
+
+
+def _show(step: Step, bar: Any, quiet: bool) -> None:
+    """Move the progress bar to a step, and print the step's note."""
+    if step.note and not quiet:
+        _say(step.note)
+    bar.update(100 * step.progress - bar.n)
+    bar.set_postfix_str(f"{step.size[1]}x{step.size[0]} step {step.iteration}, loss {step.losses['total']:.4g}")
+
+
+def _alpha(job: Job, result: Result, options: argparse.Namespace) -> Tensor | None:
+    alpha = load_alpha(job.content) if options.keep_alpha and job.content is not None else None
+    if alpha is None:
+        return None
+    return resample(alpha, size_of(result.image)).clamp(0, 1)
+
+
+def report_of(result: Result, times: Sequence[float], total: float) -> dict[str, Any]:
+    """The content of `--json`: every step's losses, seconds by scale and step, peak memory in bytes, and metadata."""
+    steps = [after - before for before, after in zip((0.0, *times), times)]
+    scales: dict[str, float] = {}
+    for losses, seconds in zip(result.history, steps):
+        scale = str(int(losses["scale"]))
+        scales[scale] = scales.get(scale, 0.0) + seconds
+    return {
+        "outcome": result.outcome,
+        "history": [dict(losses) for losses in result.history],
+        "seconds": {"total": total, "scales": scales, "steps": steps},
+        "peak_memory": peak_memory(),
+        "metadata": result.metadata,
+    }
+
+
+def _say(line: str) -> None:
+    tqdm.write(line, file=sys.stderr)
+
+
+def _ignore(line: str) -> None:
+    pass

@@ -1,0 +1,217 @@
+"""Picture files to tensors: returns a correct picture or raises one clear error, also for odd and hostile files.
+
+Files are not trusted. The size, the format (by content, not by name) and the number of pixels are checked before
+anything is decoded; whatever Pillow raises for a damaged file is caught in one place, `_open_image`.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import torch
+from PIL import ExifTags, Image, ImageCms, ImageColor, UnidentifiedImageError
+from torch import Tensor
+
+from ..config import StyleTransferError
+from .checks import SETTINGS_KEY, as_one_error, parse_settings, quoted
+
+Source = str | os.PathLike[str] | bytes | BinaryIO
+
+MAX_BYTES = 64 * 2**20
+MAX_PIXELS = 64_000_000
+READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+
+# EXIF orientation: the axes of (..., H, W) to flip, after H and W are exchanged for 5 to 8.
+_FLIPS = {2: (-1,), 3: (-2, -1), 4: (-2,), 6: (-1,), 7: (-2, -1), 8: (-2,)}
+# Warning filters belong to the whole process: only one thread may change and restore them at a time.
+_DECODING = threading.Lock()
+
+
+def load_image(
+    source: Source, *, background: str = "white", max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
+) -> Tensor:
+    """Read the whole picture, upright, in sRGB; the first frame or page where there are several.
+
+    Returns float32 (1, 3, H, W) in [0, 1]. Transparent parts show `background`: an HTML colour name or hex value.
+    8- and 16-bit values are scaled by their full range (16-bit RGB is read at 8 bit). 32-bit integers, and floats
+    outside [0, 1], have no defined white: their minimum and maximum become 0 and 1. Raises StyleTransferError.
+    """
+    background_color = _parse_color(background)
+    colors, alpha = _decode(source, max_bytes, max_pixels)
+    return colors if alpha is None else torch.lerp(background_color, colors, alpha)
+
+
+def load_alpha(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS) -> Tensor | None:
+    """Read the opacity of a picture: float32 (1, 1, H, W), 0 transparent to 1 opaque; None if all is opaque.
+
+    Raises StyleTransferError like `load_image`.
+    """
+    return _decode(source, max_bytes, max_pixels)[1]
+
+
+def read_settings(source: Source) -> dict[str, Any]:
+    """Read the settings that `save_image` put into a PNG: plain JSON values.
+
+    Raises StyleTransferError if there are none, or they are not a JSON object, too long or too deeply nested.
+    """
+    name, data = _read(source, 2**20)  # the settings come before the pixels
+    with _open_image(name, data, ("PNG",)) as image:
+        text = image.info.get(SETTINGS_KEY)
+    if not isinstance(text, str):
+        raise StyleTransferError(f"{name} holds no settings: only a PNG that was saved with them does")
+    return parse_settings(text, f"the settings in {name}")
+
+
+def _decode(source: Source, max_bytes: int, max_pixels: int) -> tuple[Tensor, Tensor | None]:
+    """Colours (1, 3, H, W) and, unless all is opaque, alpha (1, 1, H, W)."""
+    name, data = _read(source, max_bytes)
+    if not data:
+        raise StyleTransferError(f"{name} is empty: a picture is needed")
+    if len(data) > max_bytes:
+        raise StyleTransferError(f"{name} is too large a file: at most {max_bytes / 2**20:g} MB are allowed")
+    with _open_image(name, data, READABLE) as image:
+        width, height = image.size
+        if width * height > max_pixels:
+            raise StyleTransferError(f"{name} has {width} x {height} pixels: at most {max_pixels:,} are allowed")
+        if _is_too_costly(image, data):
+            raise StyleTransferError(f"{name} would take too long to decode: save it anew as a plain PNG or JPEG")
+        if image.format == "TIFF" and _covered_pixels(image) < width * height:  # Pillow would leave the rest black
+            raise StyleTransferError(f"{name} lacks a part of its pixels: a complete picture is needed")
+        if image.format == "PNG" and image.mode == "L" and "transparency" in image.info:
+            # Pillow scales 2- and 4-bit greys to 8 bits, but not the transparent grey (byte 24 is the bit depth).
+            image.info["transparency"] *= 255 // (2 ** data[24] - 1)
+        image.load()
+        orientation = 1
+        with suppress(Exception):  # broken EXIF is no reason to refuse a picture
+            orientation = int(image.getexif()[ExifTags.Base.Orientation])
+        colors, alpha = _upright(_colors(image), orientation), _alpha(image)
+        return colors, None if alpha is None or bool((alpha == 1).all()) else _upright(alpha, orientation)
+
+
+def _is_too_costly(image: Image.Image, data: bytes) -> bool:
+    """Whether a small file would take hours: TIFF strips or JPEG scans may cover the picture many times."""
+    area = image.width * image.height
+    if image.format in ("JPEG", "MPO"):
+        return data.count(b"\xff\xda") * area > 2e10  # start of scan; about 1 ns a pixel
+    return len(getattr(image, "tile", ())) > 2**18 or _covered_pixels(image) > 8 * area
+
+
+def _covered_pixels(image: Image.Image) -> int:
+    """The pixels of all parts that the file lists; overlapping parts count more than once."""
+    boxes = [tile[1] or (0, 0, 0, 0) for tile in getattr(image, "tile", ())]
+    return sum((right - left) * (bottom - top) for left, top, right, bottom in boxes)
+
+
+@contextmanager
+def _open_image(name: str, data: bytes, formats: tuple[str, ...]) -> Iterator[Image.Image]:
+    """The picture before its pixels are decoded; any exception in the block becomes one StyleTransferError."""
+    damaged = f"{name} cannot be decoded: it is damaged, cut short or of an unusual kind; a complete picture is needed"
+    with _DECODING, warnings.catch_warnings(), as_one_error(damaged):
+        warnings.filterwarnings("ignore", module="PIL")
+        try:
+            if data.startswith(b"GIF"):  # joining its comments takes quadratic time, so they must fit in the first MB
+                Image.open(io.BytesIO(data[: 2**20]), formats=formats).close()
+            with Image.open(io.BytesIO(data), formats=formats) as image:
+                yield image
+        except UnidentifiedImageError as error:
+            raise StyleTransferError(f"{name} is no picture of a kind that is read: {', '.join(formats)}") from error
+        except Image.DecompressionBombError as error:  # Pillow's own limit, far above ours
+            raise StyleTransferError(f"{name} has too many pixels: at most {MAX_PIXELS:,} are allowed") from error
+
+
+def _read(source: Source, limit: int) -> tuple[str, bytes]:
+    """The name for messages, and the first `limit` + 1 bytes."""
+    if isinstance(source, bytes):
+        return "the picture", source[: limit + 1]
+    if not isinstance(source, (str, os.PathLike)):
+        name = getattr(source, "name", None)
+        name = quoted(name) if isinstance(name, str) else "the picture"
+        with as_one_error(f"cannot read {name}: a path, bytes or an open binary file is needed"):
+            if source.seekable():
+                source.seek(0)
+            return name, bytes(memoryview(source.read(limit + 1)))
+    path = Path(os.fsdecode(source))
+    name = quoted(str(path))
+    with as_one_error(f"cannot read {name}: a file that may be read is needed"):
+        if not path.is_file():  # a pipe or a device could block forever
+            reason = "it is a folder" if path.is_dir() else "there is no such file"
+            raise StyleTransferError(f"cannot read {name}: {reason}, and a picture's file is needed")
+        with open(path, "rb") as file:
+            return name, file.read(limit + 1)
+
+
+def _parse_color(name: str) -> Tensor:
+    """The colour (1, 3, 1, 1) in [0, 1] of an HTML name or hex value."""
+    rgb: tuple[int, ...] = ()
+    with suppress(ValueError, TypeError):
+        rgb = ImageColor.getrgb(name)
+    if len(rgb) != 3 or max(rgb) > 255:
+        raise StyleTransferError(f"unknown background {str(name)[:40]!r}: give a colour like white or #ffffff")
+    return torch.tensor(rgb, dtype=torch.float32).view(1, 3, 1, 1) / 255
+
+
+def _colors(image: Image.Image) -> Tensor:
+    """float32 (1, 3, H, W) of a decoded picture, without its transparency."""
+    if image.mode[0] in "IF":
+        return _deep_gray(image).expand(1, 3, -1, -1).contiguous()
+    profile = image.info.get("icc_profile")
+    if image.mode in ("1", "L", "LA"):
+        image = image.convert("L")
+    elif image.mode not in ("RGB", "CMYK", "LAB"):
+        image = image.convert("RGBA").convert("RGB")
+    if profile:
+        with suppress(Exception):  # a broken profile, or one for another colour mode, is ignored
+            embedded, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+            intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+            image = ImageCms.buildTransform(embedded, srgb, image.mode, "RGB", intent, flags).apply(image)
+    return _planes(image.convert("RGB"))
+
+
+def _planes(image: Image.Image) -> Tensor:
+    """float32 (1, C, H, W) in [0, 1] of 8-bit channels."""
+    values = torch.from_numpy(np.array(image).reshape(image.height, image.width, -1))  # (H, W, C)
+    return values.permute(2, 0, 1).unsqueeze(0).contiguous().float().div_(255)
+
+
+def _deep_gray(image: Image.Image) -> Tensor:
+    """float32 (1, 1, H, W) in [0, 1] of a grey picture with more than 8 bits."""
+    tags: Mapping[int, Any] = getattr(image, "tag_v2", {})  # of a TIFF
+    grays = np.array(image if image.mode == "F" else image.convert("I"))  # (H, W)
+    if image.mode == "I" and tags.get(339, (1,))[0] == 1:  # SampleFormat: unsigned, which Pillow reads as signed
+        grays = grays.view(np.uint32)
+    values = torch.from_numpy(grays.astype(np.float64))[None, None]  # (1, 1, H, W)
+    if image.mode.startswith("I;16"):
+        values /= 2 ** tags.get(258, (16,))[0] - 1  # BitsPerSample: 12 or 16
+        return (values if tags.get(262) != 0 else 1 - values).float()  # PhotometricInterpretation 0: white is zero
+    finite = np.isfinite(grays)
+    low, high = (float(end(grays[finite])) for end in (np.min, np.max)) if finite.any() else (0.0, 1.0)
+    if low < 0 or high > 1:  # in place: a picture at the limit takes half a gigabyte
+        values.sub_(low).div_(high - low if high > low else 1)
+    return values.nan_to_num_(0, 1, 0).float()
+
+
+def _alpha(image: Image.Image) -> Tensor | None:
+    """float32 (1, 1, H, W), or None where the picture has no transparency."""
+    if not image.has_transparency_data:
+        return None
+    if image.mode.startswith("I"):
+        opaque = np.array(image.convert("I")) != image.info["transparency"]
+        return torch.from_numpy(opaque)[None, None].float()
+    return _planes(image.convert("RGBA").getchannel("A"))
+
+
+def _upright(image: Tensor, orientation: int) -> Tensor:
+    """Turn (1, C, H, W) upright by its EXIF orientation, 1 to 8; any other value changes nothing."""
+    if orientation in (5, 6, 7, 8):
+        image = image.mT
+    if orientation in _FLIPS:
+        image = image.flip(_FLIPS[orientation])
+    return image.contiguous()

@@ -1,0 +1,69 @@
+"""Time: what a run will take, estimated from a few steps that are timed on this machine at a small size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+
+from ..config import Config
+from ..features import Network, wanted_layers
+from ..objective import Objective
+from ..pixels import Size, fit_size, white_noise
+from ..tiles import tiles_of
+
+CALIBRATION = 256  # long side of the picture that is timed
+TILED_COST = 1.35  # the gradient in tiles computes each tile's feature maps twice
+LBFGS_EVALUATIONS = 1.06  # evaluations of an average step, with its line search
+LBFGS_START = 3  # steps at the start of a scale that take one more evaluation, until the step length is found
+
+
+def estimate_seconds(network: Network, config: Config, scales: Sequence[tuple[Size, int]], tile: int = 0) -> float:
+    """Seconds for the steps at every scale, given as ((H, W), steps); the last scale is the largest."""
+    largest = scales[-1][0]
+    size = fit_size(largest, min(CALIBRATION, max(largest)))
+    evaluation = _seconds_of_evaluation(network, config, size) / (size[0] * size[1])
+    per_value = _seconds_of_pass()
+    per_step, start = (LBFGS_EVALUATIONS, LBFGS_START) if config.optimizer == "lbfgs" else (1.0, 0)
+    seconds = 0.0
+    for scale, steps in scales:
+        pixels = scale[0] * scale[1]
+        extra = TILED_COST * _overlap(network, config, scale, tile) if tile and tile < max(scale) else 1.0
+        # An (s, y) pair costs two dot products and two sums, twice where pixels are at their bounds.
+        passes = 30 + (5 * min(config.history, steps / 2) if config.optimizer == "lbfgs" else 0)
+        evaluations = per_step * steps + min(start, steps) + 1  # the targets cost about one
+        seconds += evaluations * evaluation * pixels * extra + steps * passes * per_value * 3 * pixels
+    return seconds
+
+
+def _overlap(network: Network, config: Config, size: Size, tile: int) -> float:
+    """Pixels computed in tiles with their halos, divided by pixels of the picture."""
+    content, style = wanted_layers(config, network.design)
+    stride, halo = max(network.reach(layer) for layer in (*content, *style))
+    return sum(part.area for part in tiles_of(size, tile, stride, halo)) / (size[0] * size[1])
+
+
+def _seconds_of_evaluation(network: Network, config: Config, size: Size) -> float:
+    generator = torch.Generator().manual_seed(0)
+    image = white_noise(size, generator).to(network.mean)
+    objective = Objective(network, replace(config, style_weights=()), image, [image])
+    return _fastest(lambda: float(objective(image).loss), 5)
+
+
+def _seconds_of_pass(length: int = 2**21) -> float:
+    """Seconds per value of one pass over a picture that does not fit into the caches."""
+    one, two = torch.ones(length), torch.ones(length)
+    return _fastest(lambda: float(torch.dot(one, two)), 5) / length
+
+
+def _fastest(run: Callable[[], float], repeats: int) -> float:
+    """The shortest of several timings, after one run to warm up."""
+    run()
+    seconds = []
+    for _ in range(repeats):
+        began = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
