@@ -133,6 +133,7 @@ class Network(nn.Module):
     are from.
     """
 
+    features: nn.Sequential
     mean: Tensor
     std: Tensor
 

@@ -15,7 +15,7 @@ from .config import Config
 from .features import Network, wanted_layers
 from .losses import Moments, content_scale, mix, squared_error, style_loss, tapped_sums, total_variation, widest
 from .pixels import Size, halve, size_of
-from .tiles import Tile, summed, tiles_of
+from .tiles import Sums, Tile, summed, tiles_of
 
 # What strength 0 -> 50 or 50 -> 100 does to style over content, before the absent term at its end.
 STRENGTH_RATIO = 100.0
@@ -29,12 +29,20 @@ class Evaluation(NamedTuple):
     terms: dict[str, Tensor]
 
 
-def term_weights(config: Config) -> tuple[float, float]:
-    """Weights of content and style at this strength: geometric in between, and exactly one of them 0 at its ends."""
+class TermWeights(NamedTuple):
+    """The weight of each term; one whose weight is 0 is not built."""
+
+    content: float
+    style: float
+    tv: float
+
+
+def term_weights(config: Config) -> TermWeights:
+    """The terms' weights at this strength: geometric in between; at 100 there is no content, at 0 nothing else."""
     tilt = STRENGTH_RATIO ** ((config.strength - 50) / 50)
     content = 0.0 if config.strength == 100 else config.content_weight / max(1.0, tilt)
     style = 0.0 if config.strength == 0 else config.style_weight * min(1.0, tilt)
-    return content, style
+    return TermWeights(content, style, config.tv_weight if config.strength > 0 else 0.0)
 
 
 StyleMoments = list[dict[str, Moments]]  # a style picture's, by octave and layer
@@ -82,13 +90,13 @@ class Objective:
     ) -> None:
         self.network, self.config, self.tile = network, config, tile
         content_layers, style_layers = wanted_layers(config, network.design)
-        content_weight, style_weight = term_weights(config)
-        self.content_weights = _layer_weights(content_layers, config.content_layer_weights, content_weight)
-        self.style_weights = _layer_weights(style_layers, config.style_layer_weights, style_weight)
+        weights = term_weights(config)
+        self.content_weights = _layer_weights(content_layers, config.content_layer_weights, weights.content)
+        self.style_weights = _layer_weights(style_layers, config.style_layer_weights, weights.style)
         self.content_targets: dict[str, Tensor] = {}
         self.content_scales: dict[str, float | Tensor] = {}
         self.style_targets = style_targets or []
-        self.tv_weight = config.tv_weight if config.strength > 0 else 0.0  # at 0 the content is left as it is
+        self.tv_weight = weights.tv
         self._octaves: dict[Size, list[Octave]] = {}
         with torch.no_grad():
             if content is not None and self.content_weights:
@@ -131,10 +139,8 @@ class Objective:
                 layer: [(None, self._positions(size_of(image), layer))] for layer in layers
             }
             measure = partial(self._measure, contents={}, guides=guides)
-            sums = iter(summed(image, tiles, measure))
-            octaves.append(
-                {layer: self._moments(layer, guides[layer][0][1], next(sums), next(sums)) for layer in layers}
-            )
+            sums = summed(image, tiles, measure)
+            octaves.append({layer: self._moments(sums, layer, 0, guides[layer][0][1]) for layer in layers})
         return octaves
 
     def _regions(self, masks: Sequence[Tensor | None] | None) -> list[Region]:
@@ -178,19 +184,18 @@ class Objective:
             if not targets and not self.regions:
                 continue
             measure = partial(self._measure, contents=targets, guides=octave.guides)
-            sums = iter(summed(level, octave.tiles, measure))
+            sums = summed(level, octave.tiles, measure)
             for layer in targets:
                 weight = self.content_weights[layer] / self.content_scales[layer]
-                contents[f"content/{layer}"] = weight * next(sums)
+                contents[f"content/{layer}"] = weight * sums[f"{layer}/error"]
             for layer, guides in octave.guides.items():
                 name = f"style/{layer}@1/{2**number}" if number else f"style/{layer}"
                 losses = []
-                for region, (_, count) in zip(self.regions, guides):
-                    first, second = next(sums), next(sums)
+                for place, (region, (_, count)) in enumerate(zip(self.regions, guides)):
                     if number >= len(region.targets) or not count:
                         continue
                     share = region.share / min(len(levels), len(region.targets))
-                    measured = self._moments(layer, count, first, second)
+                    measured = self._moments(sums, layer, place, count)
                     loss = self._style_loss(layer, measured, region.targets[number][layer], level)
                     losses.append(share * self.style_weights[layer] * loss)
                 if losses:
@@ -218,27 +223,29 @@ class Objective:
         tile: Tile,
         contents: Mapping[str, Tensor],
         guides: Mapping[str, Sequence[tuple[Tensor | None, float]]],
-    ) -> tuple[Tensor, ...]:
-        """What adds up over tiles: each content layer's squared error, each style layer's moments in every region."""
-        found: dict[str, list[Tensor]] = {}
+    ) -> Sums:
+        """The additive sums of one tile: `LAYER/error` is a content layer's squared error, `LAYER/first/N` (C,) and
+        `LAYER/second/N` (C, C) are a style layer's moments in region N.
+        """
+        sums: Sums = {}
 
-        def tap(layer: str, maps: Tensor) -> Tensor:
-            stride, sums = self.network.reach(layer)[0], found.setdefault(layer, [])
+        def tap(layer: str, maps: Tensor) -> Tensor:  # (1, C, h, w)
+            stride = self.network.reach(layer)[0]
             if layer in contents:
                 inside = self.network.headed(layer, tile.of_own(maps, stride))
-                sums.append(squared_error(inside, tile.of_whole(contents[layer], stride)))
-            for guide, _ in guides.get(layer, ()):
+                sums[f"{layer}/error"] = squared_error(inside, tile.of_whole(contents[layer], stride))
+            for place, (guide, _) in enumerate(guides.get(layer, ())):
                 inside = tile.of_own(maps, stride)
-                onward, *both = tapped_sums(inside, None if guide is None else tile.of_whole(guide, stride))
+                onward, first, second = tapped_sums(inside, None if guide is None else tile.of_whole(guide, stride))
                 maps = onward if inside is maps else maps
-                sums.extend(both)
+                sums[f"{layer}/first/{place}"], sums[f"{layer}/second/{place}"] = first, second
             return maps
 
         self.network.bare(piece, {**contents, **guides}, tap)
-        errors = [found[layer].pop(0) for layer in contents]
-        return tuple(errors + [each for layer in guides for each in found[layer]])
+        return sums
 
-    def _moments(self, layer: str, count: float, first: Tensor, second: Tensor) -> Moments:
+    def _moments(self, sums: Sums, layer: str, region: int, count: float) -> Moments:
+        first, second = (sums[f"{layer}/{moment}/{region}"] for moment in ("first", "second"))
         return Moments(count, first / count, second / count).through(self.network.head(layer))
 
     # --- sizes

@@ -74,10 +74,11 @@ def _spans(length: int, side: int, stride: int, halo: int) -> list[Span]:
     return [Span((start, end), (max(0, start - margin), min(length, end + margin))) for start, end in pairwise(edges)]
 
 
-Measure = Callable[[Tensor, Tile], tuple[Tensor, ...]]  # a tile's pixels with their halo, the tile -> additive sums
+Sums = dict[str, Tensor]
+Measure = Callable[[Tensor, Tile], Sums]  # a tile's pixels with their halo, the tile -> additive sums by name
 
 
-def summed(image: Tensor, tiles: Sequence[Tile], measure: Measure) -> tuple[Tensor, ...]:
+def summed(image: Tensor, tiles: Sequence[Tile], measure: Measure) -> Sums:
     """The sums of `measure` over all tiles, differentiable with respect to the image (1, 3, H, W).
 
     A single tile is just measured. Several are measured without storing their feature maps, and again one by one in
@@ -85,18 +86,26 @@ def summed(image: Tensor, tiles: Sequence[Tile], measure: Measure) -> tuple[Tens
     """
     if len(tiles) == 1:
         return measure(image, tiles[0])
-    sums: tuple[Tensor, ...] = _Summed.apply(image, tiles, measure)
-    return sums
+    names: list[str] = []
+
+    def values(pixels: Tensor, tile: Tile) -> tuple[Tensor, ...]:
+        sums = measure(pixels, tile)
+        names[:] = sums
+        return tuple(sums.values())
+
+    return dict(zip(names, _Summed.apply(image, tiles, values)))
 
 
 class _Summed(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, image: Tensor, tiles: Sequence[Tile], measure: Measure) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, image: Tensor, tiles: Sequence[Tile], values: Callable[[Tensor, Tile], tuple[Tensor, ...]]
+    ) -> tuple[Tensor, ...]:
         ctx.save_for_backward(image)
-        ctx.tiles, ctx.measure = tiles, measure
+        ctx.tiles, ctx.values = tiles, values
         sums: list[Tensor] = []
         for tile in tiles:
-            tile_sums = measure(tile.outside(image), tile)
+            tile_sums = values(tile.outside(image), tile)
             sums = [a + b for a, b in zip(sums, tile_sums)] if sums else list(tile_sums)
         return tuple(sums)
 
@@ -107,6 +116,6 @@ class _Summed(torch.autograd.Function):
         for tile in ctx.tiles:
             with torch.enable_grad():
                 pixels = tile.outside(image).detach().clone().requires_grad_(True)
-                (tile_gradient,) = torch.autograd.grad(ctx.measure(pixels, tile), pixels, gradients)
+                (tile_gradient,) = torch.autograd.grad(ctx.values(pixels, tile), pixels, gradients)
             tile.outside(gradient).add_(tile_gradient)
         return gradient, None, None

@@ -10,7 +10,7 @@ from oracles import random_tensors
 from torch import Tensor
 
 from styletransfer.features import Network
-from styletransfer.tiles import Tile, summed, tiles_of
+from styletransfer.tiles import Sums, Tile, summed, tiles_of
 
 LENGTHS = st.integers(16, 150)
 
@@ -65,14 +65,14 @@ def test_a_narrower_halo_would_not_do(network: Network) -> None:
 def test_sums_over_tiles_have_the_whole_gradient() -> None:
     image = random_tensors({"x": (1, 3, 40, 56)})["x"].requires_grad_(True)
 
-    def measure(piece: Tensor, tile: Tile) -> tuple[Tensor, ...]:
+    def measure(piece: Tensor, tile: Tile) -> Sums:
         smooth = torch.nn.functional.avg_pool2d(piece.square(), 3, 1, 1, count_include_pad=False)
         inside = tile.of_own(smooth, 1)
-        return inside.sum(), (inside**2).sum()
+        return {"sum": inside.sum(), "squares": (inside**2).sum()}
 
     def gradient(side: int) -> tuple[Tensor, Tensor]:
-        one, two = summed(image, tiles_of((40, 56), side, 2, 1), measure)
-        loss = one.sin() * two
+        sums = summed(image, tiles_of((40, 56), side, 2, 1), measure)
+        loss = sums["sum"].sin() * sums["squares"]
         return loss.detach(), torch.autograd.grad(loss, image)[0]
 
     (loss, wanted), (tiled, found) = gradient(0), gradient(8)

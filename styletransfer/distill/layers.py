@@ -145,4 +145,5 @@ def _least_squares(parts: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
         square, product = square + (rows.T @ rows).double(), product + (rows.T @ targets).double()
     assert isinstance(square, Tensor) and isinstance(product, Tensor)
     ridge = RIDGE * square.diagonal().mean() * torch.eye(len(square), dtype=square.dtype)
-    return torch.linalg.solve(square + ridge, product).float()
+    solution: Tensor = torch.linalg.solve(square + ridge, product)
+    return solution.float()

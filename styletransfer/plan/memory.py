@@ -66,15 +66,15 @@ def make_plan(network: Network, config: Config, size: Size, *, content: bool = T
 def memory_needed(network: Network, config: Config, size: Size, tile_side: int, *, content: bool = True) -> int:
     """Bytes that a step at (H, W) needs at its peak, on top of what the process holds before."""
     content_layers, style_layers = wanted_layers(config, network.design)
-    content_weight, style_weight = term_weights(config)
-    layers = [*(content_layers if content and content_weight else ()), *(style_layers if style_weight else ())]
+    weights = term_weights(config)
+    layers = [*(content_layers if content and weights.content else ()), *(style_layers if weights.style else ())]
     if not layers:
         return 0
     stride, halo = max(network.reach(layer) for layer in layers)
     largest = max(tile.area for tile in tiles_of(size, tile_side, stride, halo))
     picture = 3 * size[0] * size[1] * network.mean.element_size()
     targets, value_bytes = 0, network.features[0].weight.element_size()
-    for layer in content_layers if content and content_weight else ():
+    for layer in content_layers if content and weights.content else ():
         targets += network.width(layer) * size[0] * size[1] // network.reach(layer)[0] ** 2 * value_bytes
     pictures = 2 * config.history + LBFGS_PICTURES if config.optimizer == "lbfgs" else 2 + ADAM_PICTURES
     return int(_bytes_per_pixel(network, layers) * largest) + targets + pictures * picture
