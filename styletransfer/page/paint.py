@@ -1,22 +1,22 @@
-"""The Paint tab: its parts from top to bottom, and what they are wired to."""
+"""The Paint tab: its components from top to bottom, and the handlers of their events."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from types import SimpleNamespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
 from ..recipes import RECIPES
-from ..studio.request import COLORS, MAX_STYLES
-from . import handlers, look
+from ..studio.job import COLORS, MAX_STYLES
+from ..studio.server import Limits, Server
+from . import look
 from .controls import (
     EXPERT,
     GROUPS,
-    MAIN,
     QUALITIES,
     QUALITY,
+    Bundled,
     chooser,
     control,
     setter,
@@ -24,33 +24,26 @@ from .controls import (
     strip,
     thumbnails,
 )
+from .errors import friendly
+from .handlers import HINT, Handlers, save
 from .inputs import Canvas, Picture
+from .parts import AT_ONCE, HEAVY, PRIVATE, Parts, Updates, Values
 
-PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-AT_ONCE: dict[str, Any] = {"queue": False, **PRIVATE}
-HEAVY: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "paint"}
 SOURCES: Any = ["upload", "clipboard", "webcam"]
 BRUSHES = ("Pink", "Blue", "Amber", "Green")
-
-Bundled = Mapping[str, Sequence[Mapping[str, str]]]
-
-
-class Parts(SimpleNamespace):
-    """The tab's components by name; `controls` are those of Config's fields, `given` the inputs of a run."""
-
-    controls: dict[str, Any]
-    given: list[Any]
+FILES = {"png": "Save PNG", "jpg": "Save JPEG", "webp": "Timelapse"}
 
 
-def paint_tab(bundled: Bundled, key: gr.State) -> Parts:
+def paint_tab(server: Server, bundled: Bundled, key: gr.State) -> Handlers:
     """Lay the tab out and wire it up."""
     pairs = examples_of(bundled)
     first: Mapping[str, str] = next(iter(pairs), {})
-    parts = Parts(key=key, controls={})
+    parts = Parts()
+    parts.key, parts.controls = key, {}
     with gr.Row():
         with gr.Column(scale=4, min_width=320, elem_id="inputs"):
             lay_pictures(parts, bundled, first)
-            lay_choices(parts)
+            lay_choices(parts, server.limits)
             lay_mix(parts, bundled["styles"])
             lay_regions(parts)
         with gr.Column(scale=7, min_width=320, elem_id="output"):
@@ -58,22 +51,21 @@ def paint_tab(bundled: Bundled, key: gr.State) -> Parts:
             gr.HTML("<p>Or try one of these:</p>", elem_id="try", visible=bool(pairs))
             parts.pairs = thumbnails(pairs, "pairs", "Examples")
             lay_command(parts)
-    lay_expert(parts)
-    parts.given = [
-        parts.content, *parts.styles, *parts.shares, parts.canvas, parts.rest, parts.blend,
-        *(parts.controls[name] for name in MAIN + EXPERT),
-    ]  # fmt: skip
+    lay_expert(parts, server.limits)
+    handlers = Handlers(server, parts)
     wire_pickers(parts, bundled, pairs)
-    wire_controls(parts)
-    wire_work(parts)
-    wire_result(parts)
-    return parts
+    wire_regions(parts, server.limits)
+    wire_controls(handlers)
+    wire_runs(handlers)
+    wire_result(handlers)
+    return handlers
 
 
 def examples_of(bundled: Bundled) -> list[Mapping[str, str]]:
-    """The finished pairs, then those that are still to be painted."""
-    painted = {(entry["content"], entry["style"]) for entry in bundled["results"]}
-    return [*bundled["results"], *(e for e in bundled["pairs"] if (e["content"], e["style"]) not in painted)]
+    """The finished pairs, then those that have no result yet."""
+    finished = {(entry["content"], entry["style"]) for entry in bundled["results"]}
+    unfinished = [entry for entry in bundled["pairs"] if (entry["content"], entry["style"]) not in finished]
+    return [*bundled["results"], *unfinished]
 
 
 # --- what is asked for
@@ -90,19 +82,19 @@ def lay_pictures(parts: Parts, bundled: Bundled, first: Mapping[str, str]) -> No
     parts.paintings = thumbnails(bundled["styles"], "styles", "Styles to try")
 
 
-def lay_choices(parts: Parts) -> None:
+def lay_choices(parts: Parts, limits: Limits) -> None:
     controls = parts.controls
-    controls["strength"] = slider("strength", "Strength", 0, 1)
-    controls["style_scale"] = slider("style_scale", "Brush size", 0.25, 0.05)
-    ways = [(quality.title(), quality) for quality in QUALITIES]
-    parts.quality = gr.Radio(ways, value="balanced", label="Quality", elem_id="quality")
-    controls["size"] = slider("size", "Size", 128, 32)
+    controls["strength"] = slider("strength", limits, label="Strength", minimum=0, step=1)
+    controls["style_scale"] = slider("style_scale", limits, label="Brush size", minimum=0.25, step=0.05)
+    choices = [(quality.title(), quality) for quality in QUALITIES]
+    parts.quality = gr.Radio(choices, value="balanced", label="Quality", elem_id="quality")
+    controls["size"] = slider("size", limits, label="Size", minimum=128, step=32)
     with gr.Row(elem_id="go"):
         parts.run = gr.Button("Paint", variant="primary", elem_id="run")
         parts.stop = gr.Button("Stop", variant="stop", elem_id="stop", visible=False)
     with gr.Row():
-        controls["network"] = control("network", label="Network", info=None, min_width=150)
-        controls["seed"] = control("seed", label="Seed", info=None, min_width=110)
+        controls["network"] = control("network", limits, label="Network", info=None, min_width=150)
+        controls["seed"] = control("seed", limits, label="Seed", info=None, min_width=110)
         parts.random = gr.Button("Random", size="sm", elem_id="random", min_width=80, scale=0)
     parts.network_line = gr.HTML("<p>&nbsp;</p>", elem_id="network-line", elem_classes="hint")
 
@@ -146,12 +138,12 @@ def lay_regions(parts: Parts) -> None:
             brush=gr.Brush(default_size=40, colors=list(COLORS), default_color=COLORS[0], color_mode="fixed"),
             eraser=gr.Eraser(default_size=40),
         )
-        ways = [("The photograph", "photograph"), ("Style 1", "first")]
-        parts.rest = gr.Radio(ways, value="photograph", label="What is not painted over", elem_id="rest")
+        choices = [("The photograph", "photograph"), ("Style 1", "first")]
+        parts.rest = gr.Radio(choices, value="photograph", label="What is not painted over", elem_id="rest")
     parts.regions_open = gr.State(False)
 
 
-def lay_expert(parts: Parts) -> None:
+def lay_expert(parts: Parts, limits: Limits) -> None:
     with gr.Accordion("Expert", open=False, elem_id="expert"):
         parts.recipe = gr.Dropdown(
             list(RECIPES), value="balanced", label="recipe", info="sets all that follows", elem_id="recipe"
@@ -159,10 +151,10 @@ def lay_expert(parts: Parts) -> None:
         for name in EXPERT:
             if name in GROUPS:
                 gr.Markdown(f"#### {GROUPS[name]}")
-            parts.controls[name] = control(name)
+            parts.controls[name] = control(name, limits)
 
 
-# --- what comes of it
+# --- the result
 
 
 def lay_result(parts: Parts, first: Mapping[str, str]) -> None:
@@ -178,20 +170,17 @@ def lay_result(parts: Parts, first: Mapping[str, str]) -> None:
         type="filepath",
         elem_id="result",
     )
-    parts.state = gr.HTML(look.status(handlers.HINT), elem_id="status", elem_classes="status")
+    parts.state = gr.HTML(look.status(HINT), elem_id="status", elem_classes="status")
     with gr.Row(elem_id="after"):
-        off: Any = {"interactive": False, "size": "md", "min_width": 90}
-        parts.more = gr.Button("Continue", elem_id="more", **off)
-        parts.finer = gr.Button("Finer", elem_id="finer", **off)
-        parts.keep = [
-            gr.Button(label, elem_id=f"keep-{kind}", **off)
-            for label, kind in zip(("Save PNG", "Save JPEG", "Timelapse"), handlers.KINDS)
-        ]
+        disabled: Any = {"interactive": False, "size": "md", "min_width": 90}
+        parts.more = gr.Button("Continue", elem_id="more", **disabled)
+        parts.finer = gr.Button("Finer", elem_id="finer", **disabled)
+        parts.keep = {kind: gr.Button(label, elem_id=f"keep-{kind}", **disabled) for kind, label in FILES.items()}
         parts.file = gr.File(visible="hidden", elem_id="file")
     with gr.Row():
-        ways = [("Of the style", "style"), ("Of the picture", "content"), ("Matched", "match")]
+        choices = [("Of the style", "style"), ("Of the picture", "content"), ("Matched", "match")]
         parts.controls["color"] = gr.Radio(
-            ways, value="style", label="Colours", elem_id="color", scale=3, min_width=300
+            choices, value="style", label="Colours", elem_id="color", scale=3, min_width=300
         )
         parts.blend = gr.Slider(
             0, 100, 0, step=1, label="Blend with the photo", elem_id="blend", scale=2, min_width=220, buttons=[]
@@ -220,84 +209,86 @@ def lay_command(parts: Parts) -> None:
         )
 
 
-# --- what is wired to what
+# --- events
 
 
 def wire_pickers(parts: Parts, bundled: Bundled, pairs: Sequence[Mapping[str, str]]) -> None:
-    def choose_pair(event: gr.SelectData) -> tuple[Any, ...]:
+    def choose_pair(event: gr.SelectData) -> Updates:
         entry = pairs[event.index]
-        pictures = (entry["content"], entry["file"]) if "file" in entry else gr.skip()
-        return entry["content"], entry["style"], pictures
+        pictures = {parts.result: (entry["content"], entry["file"])} if "file" in entry else {}
+        return {parts.content: entry["content"], parts.styles[0]: entry["style"], **pictures}
 
-    def add(second: Any, third: Any, fourth: Any, event: gr.SelectData) -> list[Any]:
+    def add_style(values: Values, event: gr.SelectData) -> Updates:
         """Into the first slot that is free, or the last."""
-        slot = next((number for number, style in enumerate((second, third)) if not style), 2)
-        return [bundled["styles"][event.index]["file"] if number == slot else gr.skip() for number in range(3)]
-
-    def canvas(content: str | None, is_open: bool) -> Any:
-        return background(content) if is_open else None
+        slot = next((slot for slot in parts.styles[1:] if not values[slot]), parts.styles[-1])
+        return {slot: bundled["styles"][event.index]["file"]}
 
     parts.photos.select(chooser(bundled["photos"]), None, parts.content, **AT_ONCE)
     parts.paintings.select(chooser(bundled["styles"]), None, parts.styles[0], **AT_ONCE)
-    parts.more_paintings.select(add, parts.styles[1:], parts.styles[1:], **AT_ONCE)
+    parts.more_paintings.select(add_style, set(parts.styles[1:]), parts.styles[1:], **AT_ONCE)
     parts.pairs.select(choose_pair, None, [parts.content, parts.styles[0], parts.result], **AT_ONCE)
+
+
+def wire_regions(parts: Parts, limits: Limits) -> None:
+    def background(content: str | None) -> Any:
+        """The photograph in small, to paint on."""
+        if content is None:
+            return None
+        from ..studio.kept import sheet
+
+        with friendly():
+            return sheet(content, limits.pixels)
+
+    def background_if_open(content: str | None, is_open: bool) -> Any:
+        return background(content) if is_open else None
+
     opened = parts.regions.expand(lambda: True, None, parts.regions_open, **AT_ONCE)
-    one: Any = {"concurrency_id": "sheet", "concurrency_limit": 1, **PRIVATE}  # each decodes a whole picture
-    opened.then(background, parts.content, parts.canvas, **one)
-    parts.content.change(canvas, [parts.content, parts.regions_open], parts.canvas, **one)
+    one_at_a_time: Any = {"concurrency_id": "sheet", "concurrency_limit": 1, **PRIVATE}  # each decodes a whole picture
+    opened.then(background, parts.content, parts.canvas, **one_at_a_time)
+    parts.content.change(background_if_open, [parts.content, parts.regions_open], parts.canvas, **one_at_a_time)
 
 
-def background(content: str | None) -> Any:
-    """The photograph in small, to paint on."""
-    if content is None:
-        return None
-    from ..studio.kept import sheet
-
-    with handlers.friendly():
-        return sheet(content)
-
-
-def wire_controls(parts: Parts) -> None:
-    controls = parts.controls
+def wire_controls(handlers: Handlers) -> None:
+    parts, controls = handlers.parts, handlers.parts.controls
     parts.quality.input(None, parts.quality, [controls[name] for name in QUALITY], js=setter(QUALITIES, QUALITY))
     names = ("network", *EXPERT)
-    preset = parts.recipe.input(None, parts.recipe, [controls[name] for name in names], js=setter(list(RECIPES), names))
-    preset.then(handlers.network_line, controls["network"], parts.network_line, **AT_ONCE)
+    filled = parts.recipe.input(None, parts.recipe, [controls[name] for name in names], js=setter(list(RECIPES), names))
+    filled.then(handlers.network_line, controls["network"], parts.network_line, **AT_ONCE)
     controls["network"].input(handlers.network_line, controls["network"], parts.network_line, **AT_ONCE)
     parts.random.click(None, None, controls["seed"], js=look.RANDOM)
 
 
-def wire_work(parts: Parts) -> None:
-    """Paint, Continue and Finer have Stop, and what comes after them, in common."""
-    buttons = [parts.run, parts.stop, parts.more, parts.finer, *parts.keep]
-    parts.shown = [*buttons, parts.state, parts.result, parts.command, parts.visit]
-    works = [
-        wire_job(parts, parts.run.click, handlers.run, [parts.key, *parts.given]),
-        wire_job(parts, parts.more.click, handlers.more, [parts.key]),
-        wire_job(parts, parts.finer.click, handlers.finer, [parts.key]),
+def wire_runs(handlers: Handlers) -> None:
+    """Paint, Continue and Finer: one Stop stops all of them, and what comes after them is the same."""
+    parts = handlers.parts
+    runs = [
+        wire_run(handlers, parts.run.click, handlers.run, parts.inputs),
+        wire_run(handlers, parts.more.click, handlers.more, parts.key),
+        wire_run(handlers, parts.finer.click, handlers.finer, parts.key),
     ]
     parts.run.click(None, js=look.SHOW)
-    parts.stop.click(None, cancels=works)
+    parts.stop.click(None, cancels=runs)
 
 
-def wire_job(parts: Parts, trigger: Callable[..., Any], job: Callable[..., Any], inputs: list[Any]) -> Any:
-    visible: Any = {"show_progress": "minimal", "show_progress_on": [parts.state], "api_visibility": "private"}
-    buttons = [parts.run, parts.stop, parts.more, parts.finer, *parts.keep]
-    begun = trigger(handlers.begin, None, [*buttons, parts.state], **AT_ONCE)
-    work = begun.success(job, inputs, [parts.key, parts.result, parts.state, parts.curve], **HEAVY, **visible)
-    for end in (work.then, work.failure):  # a stop is followed by both
+def wire_run(
+    handlers: Handlers, trigger: Callable[..., Any], run: Callable[[Any], Iterator[Updates]], inputs: Any
+) -> Any:
+    """Have an event start a run, and return the event to cancel."""
+    parts = handlers.parts
+    options: Any = {"show_progress": "minimal", "show_progress_on": [parts.state], "api_visibility": "private"}
+    begun = trigger(handlers.begin, None, [*parts.buttons, parts.state], **AT_ONCE)
+    running = begun.success(run, inputs, [parts.key, parts.result, parts.state, parts.curve], **HEAVY, **options)
+    for end in (running.then, running.failure):  # after a stop both happen
         end(handlers.finish, parts.key, parts.shown, **AT_ONCE)
-    return work
+    return running
 
 
-def wire_result(parts: Parts) -> None:
-    key, color = parts.key, parts.controls["color"]
+def wire_result(handlers: Handlers) -> None:
+    parts, color = handlers.parts, handlers.parts.controls["color"]
     for event in (color.input, parts.blend.release):
-        event(handlers.tint, [key, color, parts.blend], parts.result, **PRIVATE)
-    for button, kind in zip(parts.keep, handlers.KINDS):
-        made = button.click(handlers.keep(kind), key, parts.file, concurrency_limit=2, **PRIVATE)
+        event(handlers.tint, [parts.key, color, parts.blend], parts.result, **PRIVATE)
+    for kind, button in parts.keep.items():
+        made = button.click(save(kind), parts.key, parts.file, concurrency_limit=2, **PRIVATE)
         made.success(None, parts.file, None, js=look.FETCH)
-    filled = [parts.quality, parts.recipe, *parts.shares, *(parts.controls[name] for name in MAIN + EXPERT)]
-    parts.filled = filled
-    outputs = [*parts.shown, parts.content, *parts.styles, *filled, parts.blend]
-    parts.visit.select(handlers.bring_back, key, outputs, **PRIVATE)
+    outputs = [*parts.shown, parts.content, *parts.styles, *parts.settings]
+    parts.visit.select(handlers.bring_back, parts.key, outputs, **PRIVATE)

@@ -1,4 +1,4 @@
-"""Settings that come from outside: those inside a picture that was made here, and those in the page's address."""
+"""Settings that come from outside: those inside a PNG that was made here, and those in the page's address."""
 
 from __future__ import annotations
 
@@ -7,68 +7,83 @@ from typing import Any
 
 import gradio as gr
 
-from .. import studio
-from ..config import StyleTransferError
-from . import handlers
+from ..config import Config, StyleTransferError
+from ..studio.server import Limits
+from ..studio.wording import from_address, from_png
+from .controls import Bundled
+from .errors import friendly
+from .handlers import HINT, Handlers
 from .look import status
-from .paint import AT_ONCE, PRIVATE, Bundled, Parts, examples_of
+from .paint import examples_of
+from .parts import AT_ONCE, PRIVATE, Updates
 
 
-def wire_restore(parts: Parts, bundled: Bundled, page: gr.Blocks) -> None:
-    """A picture that is dropped, and the address that the page was opened with, set all controls."""
-    outputs = [*parts.filled, parts.blend, parts.state, parts.network_line]
-    parts.restore.upload(restore, parts.restore, outputs, **PRIVATE)
+def wire_presets(handlers: Handlers, bundled: Bundled, page: gr.Blocks) -> None:
+    """A PNG that is dropped, and the address that the page was opened with, set all controls."""
+    parts = handlers.parts
+    outputs = [*parts.settings, parts.state, parts.network_line]
+
+    def restore(file: str | None) -> Updates:
+        return restored(handlers, file)
 
     def preset(request: gr.Request) -> Any:
         query = dict(request.query_params or {})
-        if not query:
-            return [gr.skip()] * (len(outputs) + 3)
-        pictures, settings, recipe, ignored = chosen(query, bundled)
-        text = f"{handlers.HINT} Not understood in the address: {', '.join(ignored)}." if ignored else handlers.HINT
-        line = handlers.network_line(settings["network"])
-        filled = [*handlers.fill(settings, recipe), 0, status(text), line]
-        return [*filled, *shown(pictures, bundled)]
+        return preset_by(handlers, query, bundled) if query else gr.skip()
 
+    parts.restore.upload(restore, parts.restore, outputs, **PRIVATE)
     page.load(preset, None, [*outputs, parts.content, parts.styles[0], parts.result], **AT_ONCE)
 
 
-def restore(file: str | None) -> list[Any]:
-    """The values of all controls, as they were for a PNG that was made here."""
+def restored(handlers: Handlers, file: str | None) -> Updates:
+    """The settings of a PNG that was made here, in all controls."""
     from ..images import read_settings
 
-    with handlers.friendly():
+    with friendly():
         if file is None:
             raise StyleTransferError("no file was given: drop a PNG that was made here")
         metadata = read_settings(file)
-        config, changed = studio.restored(metadata)
+        config, changes = from_png(metadata, handlers.server.limits)
     blend = metadata.get("blend", 0)
     blend = blend if isinstance(blend, (int, float)) and 0 <= blend <= 100 else 0
-    text = f"The settings are back: {changed}." if changed else "The settings are back."
-    return [*handlers.fill(config.to_dict()), blend, status(text), handlers.network_line(config.network)]
+    text = f"The settings are back: {changes}." if changes else "The settings are back."
+    return filled(handlers, config, text, blend=blend)
 
 
-def chosen(query: Mapping[str, str], bundled: Bundled) -> tuple[dict[str, str], dict[str, Any], str, list[str]]:
-    """From an address: bundled pictures by name, settings, the recipe, and what was not understood."""
+def preset_by(handlers: Handlers, query: Mapping[str, str], bundled: Bundled) -> Updates:
+    """The pictures and settings of an address, in all controls."""
+    pictures, recipe, config, ignored = chosen(query, bundled, handlers.server.limits)
+    text = f"{HINT} Not understood in the address: {', '.join(ignored)}." if ignored else HINT
+    return {**filled(handlers, config, text, recipe=recipe), **pair(handlers, pictures, bundled)}
+
+
+def filled(handlers: Handlers, config: Config, text: str, **options: Any) -> Updates:
+    """The settings in all controls, and a text in the status line."""
+    parts = handlers.parts
+    line = handlers.network_line(config.network)
+    return {**handlers.fill(config, **options), parts.state: status(text), parts.network_line: line}
+
+
+def chosen(query: Mapping[str, str], bundled: Bundled, limits: Limits) -> tuple[dict[str, str], str, Config, list[str]]:
+    """From an address: files of bundled pictures, the recipe, the settings, and the names that were not understood."""
     query, pictures, ignored = dict(query), {}, []
     for name, entries in (("content", bundled["photos"]), ("style", bundled["styles"])):
         if name in query:
-            given = query.pop(name)
-            found = next((entry["file"] for entry in entries if entry.get("name") == given), None)
-            if found:
-                pictures[name] = found
+            files = {entry.get("name"): entry["file"] for entry in entries}
+            if (value := query.pop(name)) in files:
+                pictures[name] = files[value]
             else:
                 ignored.append(name)
-    recipe, settings, others = studio.preset(query)
-    return pictures, settings, recipe, [*ignored, *others]
+    recipe, config, others = from_address(query, limits)
+    return pictures, recipe, config, [*ignored, *others]
 
 
-def shown(pictures: Mapping[str, str], bundled: Bundled) -> list[Any]:
-    """Content, style, and the finished picture of the two where there is one."""
+def pair(handlers: Handlers, pictures: Mapping[str, str], bundled: Bundled) -> Updates:
+    """Content, style, and the finished picture of the two if it is bundled."""
     if not pictures:
-        return [gr.skip()] * 3
+        return {}
     first: Mapping[str, str] = next(iter(examples_of(bundled)), {})
     content, style = (pictures.get(name, first.get(name)) for name in ("content", "style"))
-    for entry in bundled["results"]:
-        if (entry["content"], entry["style"]) == (content, style):
-            return [content, style, (content, entry["file"])]
-    return [content, style, (content, content)]
+    results = {(entry["content"], entry["style"]): entry["file"] for entry in bundled["results"]}
+    parts = handlers.parts
+    shown = content, results.get((content or "", style or ""), content)
+    return {parts.content: content, parts.styles[0]: style, parts.result: shown}
