@@ -9,15 +9,18 @@ import argparse
 import logging
 import os
 import threading
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it when it is imported
 if os.environ.get("SPACE_ID"):  # all visitors come by way of the Space's proxy, which names their addresses
     os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
-with suppress(ImportError):
-    import spaces  # noqa: F401  # ZeroGPU's, which has to come before torch
+if find_spec(
+    "spaces"
+):  # ZeroGPU's: it has to be imported before torch, and the functions that need a GPU before launch
+    import spaces  # noqa: F401
+
+    import styletransfer.studio.frames  # noqa: F401
 
 from styletransfer import Config, allocator, page
 from styletransfer.studio.server import Limits, Server

@@ -31,7 +31,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from styletransfer import RECIPES, Config, StyleTransferError, load_image, recolor, resize
+from styletransfer import RECIPES, Config, StyleTransferError, load_image, recolor, resize, studio
 from styletransfer.images import read_settings, save_image
 from styletransfer.studio import frames
 from styletransfer.studio.job import Job
@@ -221,9 +221,10 @@ def test_on_zerogpu_a_run_asks_for_the_gpu_a_little_longer_than_it_lasts(monkeyp
     def gpu(duration: Any) -> Any:
         return lambda function: asked.setdefault(function.__name__, duration) and function
 
-    monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=gpu))
+    monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=gpu, __spec__=object()))
+    monkeypatch.setattr(studio, "frames", frames)  # to be put back
     monkeypatch.delitem(sys.modules, frames.__name__)
-    runpy.run_module(frames.__name__, alter_sys=True)
+    runpy.run_path(str(Path(app.__file__)))
     job = Job("content", ("style",), Config(), Limits(seconds=100))
     assert asked["paint"](job, None) == 110 and asked["sketch"]([job, job]) == 210
 

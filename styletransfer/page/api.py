@@ -59,14 +59,7 @@ def add_api(server: Server, bundled: Bundled) -> None:
             The picture as a PNG with its settings inside, and progress, losses and settings.
         """
         with friendly():
-            settings = {
-                "strength": strength,
-                "style_scale": brush,
-                "size": size,
-                "color": color,
-                "network": network,
-                "seed": seed,
-            }
+            settings = dict(strength=strength, style_scale=brush, size=size, color=color, network=network, seed=seed)
             pictures = picture(content, "content", photos), picture(style, "style", paintings)
             yield from painted(job_of(server, pictures, quality=quality, settings=settings))
 

@@ -114,34 +114,34 @@ class Handlers:
     def begin(self, request: gr.Request) -> Updates:
         """Paint becomes Stop, and buttons that need a finished picture are disabled."""
         check_turn(request, self.server.limits.waiting)
-        disabled = {button: gr.update(interactive=False) for button in self.parts.buttons}
-        return {**disabled, **self._paint_or_stop(running=True), self.parts.state: status("waiting for its turn", 0)}
+        return {**self._buttons(running=True), self.parts.state: status("waiting for its turn", 0)}
 
     def finish(self, key: str | None) -> Updates:
         """After a run, a stop or a failure: show the last picture and what can be done with it."""
         parts, visit = self.parts, visit_of(key)
         kept = visit.current if visit else None
-        updates = {**self._paint_or_stop(running=False), **self._offers(kept)}
+        buttons = self._buttons(running=False, kept=kept)
         if visit is None or kept is None:
-            return {**updates, parts.state: status(HINT)}
+            return {**buttons, parts.state: status(HINT)}
         return {
-            **updates,
+            **buttons,
             parts.state: status(kept.note),
             parts.result: (kept.before, kept.look()),
             parts.command: command_of(kept),
             parts.visit: history(visit),
         }
 
-    def _paint_or_stop(self, running: bool) -> Updates:
-        return {self.parts.run: gr.update(visible=not running), self.parts.stop: gr.update(visible=running)}
-
-    def _offers(self, kept: Kept | None) -> Updates:
-        """Continue, Finer and the files: disabled where there is nothing to act on."""
+    def _buttons(self, running: bool, kept: Kept | None = None) -> Updates:
+        """Paint or Stop; Continue, Finer and the files are disabled where there is nothing to act on."""
         parts = self.parts
         painted = kept is not None and bool(kept.metadata)
         larger = painted and kept is not None and max(kept.raw.shape[-2:]) < self.server.limits.size
-        able = {parts.more: painted, parts.finer: larger, **{button: painted for button in parts.keep.values()}}
-        return {button: gr.update(interactive=possible) for button, possible in able.items()}
+        enabled = {parts.more: painted, parts.finer: larger, **dict.fromkeys(parts.keep.values(), painted)}
+        return {
+            parts.run: gr.update(visible=not running),
+            parts.stop: gr.update(visible=running),
+            **{button: gr.update(interactive=able) for button, able in enabled.items()},
+        }
 
     def tint(self, key: str | None, color: str, blend: float) -> Any:
         """The picture that is shown in other colours, or blended with the photograph."""
@@ -169,7 +169,7 @@ class Handlers:
     # --- settings
 
     def fill(self, config: Config, blend: float = 0.0, recipe: str | None = None) -> Updates:
-        """The values of all controls for these settings."""
+        """The values of all controls for these settings, and the line that says what computes."""
         parts, recipe = self.parts, recipe or nearest_recipe(config)
         weights = config.style_weights
         shares = [100 * weight / max(weights) for weight in weights]
@@ -179,6 +179,7 @@ class Handlers:
             **dict(zip(parts.shares, [*shares, *[50.0] * MAX_STYLES])),
             **{control: as_text(getattr(config, name)) for name, control in parts.controls.items()},
             parts.blend: blend,
+            parts.network_line: self.network_line(config.network),
         }
 
     def network_line(self, name: str) -> str:

@@ -36,28 +36,25 @@ FILES = {"png": "Save PNG", "jpg": "Save JPEG", "webp": "Timelapse"}
 
 def paint_tab(server: Server, bundled: Bundled, key: gr.State) -> Handlers:
     """Lay the tab out and wire it up."""
-    pairs = examples_of(bundled)
-    first: Mapping[str, str] = next(iter(pairs), {})
+    examples = examples_of(bundled)
+    first: Mapping[str, str] = next(iter(examples), {})
     parts = Parts()
     parts.key, parts.controls = key, {}
+    handlers = Handlers(server, parts)
     with gr.Row():
         with gr.Column(scale=4, min_width=320, elem_id="inputs"):
             lay_pictures(parts, bundled, first)
             lay_choices(parts, server.limits)
             lay_mix(parts, bundled["styles"])
-            lay_regions(parts)
+            lay_regions(parts, server.limits)
         with gr.Column(scale=7, min_width=320, elem_id="output"):
-            lay_result(parts, first)
-            gr.HTML("<p>Or try one of these:</p>", elem_id="try", visible=bool(pairs))
-            parts.pairs = thumbnails(pairs, "pairs", "Examples")
+            lay_result(handlers, first)
+            lay_examples(parts, examples)
             lay_command(parts)
-    lay_expert(parts, server.limits)
-    handlers = Handlers(server, parts)
-    wire_pickers(parts, bundled, pairs)
-    wire_regions(parts, server.limits)
-    wire_controls(handlers)
+    lay_expert(handlers)
     wire_runs(handlers)
-    wire_result(handlers)
+    outputs = [*parts.shown, parts.content, *parts.styles, *parts.settings]
+    parts.visit.select(handlers.bring_back, key, outputs, **PRIVATE)
     return handlers
 
 
@@ -76,10 +73,12 @@ def lay_pictures(parts: Parts, bundled: Bundled, first: Mapping[str, str]) -> No
     before = first.get("content", photos[0]["file"] if photos else None)
     options: Any = {"type": "filepath", "height": 150, "buttons": []}
     parts.content = Picture(before, label="Picture", elem_id="content", sources=SOURCES, **options)
-    parts.photos = thumbnails(photos, "photos", "Pictures to try")
+    strip = thumbnails(photos, "photos", "Pictures to try")
+    strip.select(chooser(photos), None, parts.content, **AT_ONCE)
     style = Picture(first.get("style"), label="Style", elem_id="style", sources=SOURCES[:2], **options)
     parts.styles = [style]
-    parts.paintings = thumbnails(bundled["styles"], "styles", "Styles to try")
+    strip = thumbnails(bundled["styles"], "styles", "Styles to try")
+    strip.select(chooser(bundled["styles"]), None, style, **AT_ONCE)
 
 
 def lay_choices(parts: Parts, limits: Limits) -> None:
@@ -95,12 +94,19 @@ def lay_choices(parts: Parts, limits: Limits) -> None:
     with gr.Row():
         controls["network"] = control("network", limits, label="Network", info=None, min_width=150)
         controls["seed"] = control("seed", limits, label="Seed", info=None, min_width=110)
-        parts.random = gr.Button("Random", size="sm", elem_id="random", min_width=80, scale=0)
+        random = gr.Button("Random", size="sm", elem_id="random", min_width=80, scale=0)
+    random.click(None, None, controls["seed"], js=look.RANDOM)
     parts.network_line = gr.HTML("<p>&nbsp;</p>", elem_id="network-line", elem_classes="hint")
 
 
 def lay_mix(parts: Parts, styles: Sequence[Mapping[str, str]]) -> None:
     """Up to three more styles, and the share of each."""
+
+    def add_style(values: Values, event: gr.SelectData) -> Updates:
+        """Into the first slot that is free, or the last."""
+        slot = next((slot for slot in parts.styles[1:] if not values[slot]), parts.styles[-1])
+        return {slot: styles[event.index]["file"]}
+
     parts.shares = []
     with gr.Accordion("Mix with other styles", open=False, elem_id="mix"):
         with gr.Row():
@@ -108,18 +114,30 @@ def lay_mix(parts: Parts, styles: Sequence[Mapping[str, str]]) -> None:
                 options: Any = {"type": "filepath", "height": 110, "buttons": [], "min_width": 90}
                 name = f"style{number}"
                 parts.styles.append(Picture(label=f"Style {number}", elem_id=name, sources=["upload"], **options))
-        parts.more_paintings = thumbnails(styles, "more-styles", "Styles to add")
+        strip = thumbnails(styles, "more-styles", "Styles to add")
         gr.HTML("<p>A click adds a style. How much of each:</p>", elem_classes="hint")
         with gr.Row():
             for number in range(1, MAX_STYLES + 1):
                 share = gr.Slider(0, 100, 50, step=1, label=f"Style {number}", min_width=140, buttons=[])
                 share.elem_id = f"share{number}"
                 parts.shares.append(share)
+    strip.select(add_style, set(parts.styles[1:]), parts.styles[1:], **AT_ONCE)
 
 
-def lay_regions(parts: Parts) -> None:
+def lay_regions(parts: Parts, limits: Limits) -> None:
     """A brush for each style, over the photograph."""
-    with gr.Accordion("Regions", open=False, elem_id="regions") as parts.regions:
+
+    def background(content: str | None, is_open: bool) -> Any:
+        """The photograph in small, to paint on."""
+        if content is None or not is_open:
+            return None
+        from ..studio.kept import sheet
+
+        with friendly():
+            return sheet(content, limits.pixels)
+
+    is_open = gr.State(False)
+    with gr.Accordion("Regions", open=False, elem_id="regions") as regions:
         legend = " ".join(
             f'<span class="brush" style="color:{color}"></span>{name}: style {number} &nbsp;'
             for number, (name, color) in enumerate(zip(BRUSHES, COLORS), 1)
@@ -140,10 +158,15 @@ def lay_regions(parts: Parts) -> None:
         )
         choices = [("The photograph", "photograph"), ("Style 1", "first")]
         parts.rest = gr.Radio(choices, value="photograph", label="What is not painted over", elem_id="rest")
-    parts.regions_open = gr.State(False)
+    opened = regions.expand(lambda: True, None, is_open, **AT_ONCE)
+    one_at_a_time: Any = {"concurrency_id": "sheet", "concurrency_limit": 1, **PRIVATE}  # each decodes a whole picture
+    for event in (opened.then, parts.content.change):
+        event(background, [parts.content, is_open], parts.canvas, **one_at_a_time)
 
 
-def lay_expert(parts: Parts, limits: Limits) -> None:
+def lay_expert(handlers: Handlers) -> None:
+    """All other settings, and what Quality and recipe set of them."""
+    parts, controls = handlers.parts, handlers.parts.controls
     with gr.Accordion("Expert", open=False, elem_id="expert"):
         parts.recipe = gr.Dropdown(
             list(RECIPES), value="balanced", label="recipe", info="sets all that follows", elem_id="recipe"
@@ -151,14 +174,19 @@ def lay_expert(parts: Parts, limits: Limits) -> None:
         for name in EXPERT:
             if name in GROUPS:
                 gr.Markdown(f"#### {GROUPS[name]}")
-            parts.controls[name] = control(name, limits)
+            controls[name] = control(name, handlers.server.limits)
+    names = ("network", *EXPERT)
+    parts.quality.input(None, parts.quality, [controls[name] for name in QUALITY], js=setter(QUALITIES, QUALITY))
+    filled = parts.recipe.input(None, parts.recipe, [controls[name] for name in names], js=setter(list(RECIPES), names))
+    for event in (filled.then, controls["network"].input):
+        event(handlers.network_line, controls["network"], parts.network_line, **AT_ONCE)
 
 
 # --- the result
 
 
-def lay_result(parts: Parts, first: Mapping[str, str]) -> None:
-    before = first.get("content")
+def lay_result(handlers: Handlers, first: Mapping[str, str]) -> None:
+    parts, before = handlers.parts, first.get("content")
     parts.result = gr.ImageSlider(
         (before, first.get("file", before)),
         slider_position=30,
@@ -176,17 +204,32 @@ def lay_result(parts: Parts, first: Mapping[str, str]) -> None:
         parts.more = gr.Button("Continue", elem_id="more", **disabled)
         parts.finer = gr.Button("Finer", elem_id="finer", **disabled)
         parts.keep = {kind: gr.Button(label, elem_id=f"keep-{kind}", **disabled) for kind, label in FILES.items()}
-        parts.file = gr.File(visible="hidden", elem_id="file")
+        file = gr.File(visible="hidden", elem_id="file")
+    for kind, button in parts.keep.items():
+        made = button.click(save(kind), parts.key, file, concurrency_limit=2, **PRIVATE)
+        made.success(None, file, None, js=look.FETCH)
     with gr.Row():
         choices = [("Of the style", "style"), ("Of the picture", "content"), ("Matched", "match")]
-        parts.controls["color"] = gr.Radio(
-            choices, value="style", label="Colours", elem_id="color", scale=3, min_width=300
-        )
+        color = gr.Radio(choices, value="style", label="Colours", elem_id="color", scale=3, min_width=300)
         parts.blend = gr.Slider(
             0, 100, 0, step=1, label="Blend with the photo", elem_id="blend", scale=2, min_width=220, buttons=[]
         )
+    parts.controls["color"] = color
+    for event in (color.input, parts.blend.release):
+        event(handlers.tint, [parts.key, color, parts.blend], parts.result, **PRIVATE)
     parts.visit = strip([], "visit", "Results of this visit", visible=False)
     parts.curve = gr.HTML(elem_id="curve")
+
+
+def lay_examples(parts: Parts, examples: Sequence[Mapping[str, str]]) -> None:
+    def choose(event: gr.SelectData) -> Updates:
+        entry = examples[event.index]
+        pictures = {parts.result: (entry["content"], entry["file"])} if "file" in entry else {}
+        return {parts.content: entry["content"], parts.styles[0]: entry["style"], **pictures}
+
+    gr.HTML("<p>Or try one of these:</p>", elem_id="try", visible=bool(examples))
+    pairs = thumbnails(examples, "pairs", "Examples")
+    pairs.select(choose, None, [parts.content, parts.styles[0], parts.result], **AT_ONCE)
 
 
 def lay_command(parts: Parts) -> None:
@@ -209,53 +252,7 @@ def lay_command(parts: Parts) -> None:
         )
 
 
-# --- events
-
-
-def wire_pickers(parts: Parts, bundled: Bundled, pairs: Sequence[Mapping[str, str]]) -> None:
-    def choose_pair(event: gr.SelectData) -> Updates:
-        entry = pairs[event.index]
-        pictures = {parts.result: (entry["content"], entry["file"])} if "file" in entry else {}
-        return {parts.content: entry["content"], parts.styles[0]: entry["style"], **pictures}
-
-    def add_style(values: Values, event: gr.SelectData) -> Updates:
-        """Into the first slot that is free, or the last."""
-        slot = next((slot for slot in parts.styles[1:] if not values[slot]), parts.styles[-1])
-        return {slot: bundled["styles"][event.index]["file"]}
-
-    parts.photos.select(chooser(bundled["photos"]), None, parts.content, **AT_ONCE)
-    parts.paintings.select(chooser(bundled["styles"]), None, parts.styles[0], **AT_ONCE)
-    parts.more_paintings.select(add_style, set(parts.styles[1:]), parts.styles[1:], **AT_ONCE)
-    parts.pairs.select(choose_pair, None, [parts.content, parts.styles[0], parts.result], **AT_ONCE)
-
-
-def wire_regions(parts: Parts, limits: Limits) -> None:
-    def background(content: str | None) -> Any:
-        """The photograph in small, to paint on."""
-        if content is None:
-            return None
-        from ..studio.kept import sheet
-
-        with friendly():
-            return sheet(content, limits.pixels)
-
-    def background_if_open(content: str | None, is_open: bool) -> Any:
-        return background(content) if is_open else None
-
-    opened = parts.regions.expand(lambda: True, None, parts.regions_open, **AT_ONCE)
-    one_at_a_time: Any = {"concurrency_id": "sheet", "concurrency_limit": 1, **PRIVATE}  # each decodes a whole picture
-    opened.then(background, parts.content, parts.canvas, **one_at_a_time)
-    parts.content.change(background_if_open, [parts.content, parts.regions_open], parts.canvas, **one_at_a_time)
-
-
-def wire_controls(handlers: Handlers) -> None:
-    parts, controls = handlers.parts, handlers.parts.controls
-    parts.quality.input(None, parts.quality, [controls[name] for name in QUALITY], js=setter(QUALITIES, QUALITY))
-    names = ("network", *EXPERT)
-    filled = parts.recipe.input(None, parts.recipe, [controls[name] for name in names], js=setter(list(RECIPES), names))
-    filled.then(handlers.network_line, controls["network"], parts.network_line, **AT_ONCE)
-    controls["network"].input(handlers.network_line, controls["network"], parts.network_line, **AT_ONCE)
-    parts.random.click(None, None, controls["seed"], js=look.RANDOM)
+# --- runs
 
 
 def wire_runs(handlers: Handlers) -> None:
@@ -281,14 +278,3 @@ def wire_run(
     for end in (running.then, running.failure):  # after a stop both happen
         end(handlers.finish, parts.key, parts.shown, **AT_ONCE)
     return running
-
-
-def wire_result(handlers: Handlers) -> None:
-    parts, color = handlers.parts, handlers.parts.controls["color"]
-    for event in (color.input, parts.blend.release):
-        event(handlers.tint, [parts.key, color, parts.blend], parts.result, **PRIVATE)
-    for kind, button in parts.keep.items():
-        made = button.click(save(kind), parts.key, parts.file, concurrency_limit=2, **PRIVATE)
-        made.success(None, parts.file, None, js=look.FETCH)
-    outputs = [*parts.shown, parts.content, *parts.styles, *parts.settings]
-    parts.visit.select(handlers.bring_back, parts.key, outputs, **PRIVATE)

@@ -21,8 +21,6 @@ class Parts:
     """The components of the Paint tab: the layout fills this in, and handlers find by it what they read and change."""
 
     key: gr.State  # of the visit, once there is something to keep
-
-    # what is asked for
     content: Picture
     styles: list[Picture]
     shares: list[gr.Slider]  # of each style
@@ -32,31 +30,17 @@ class Parts:
     controls: dict[str, Any]  # by field of Config
     quality: gr.Radio
     recipe: gr.Dropdown
-
-    # bundled pictures
-    photos: gr.Gallery
-    paintings: gr.Gallery
-    more_paintings: gr.Gallery
-    pairs: gr.Gallery
-
-    # buttons
     run: gr.Button
     stop: gr.Button
     more: gr.Button
     finer: gr.Button
     keep: dict[str, gr.Button]  # by kind of file
-    random: gr.Button
-
-    # what is shown
     network_line: gr.HTML
-    regions: gr.Accordion
-    regions_open: gr.State
     result: gr.ImageSlider
     state: gr.HTML
-    visit: gr.Gallery
     curve: gr.HTML
+    visit: gr.Gallery
     command: gr.Code
-    file: gr.File
     restore: gr.File
 
     @property
@@ -77,5 +61,5 @@ class Parts:
 
     @property
     def settings(self) -> list[Any]:
-        """All controls of settings."""
-        return [self.quality, self.recipe, *self.shares, *self.controls.values(), self.blend]
+        """All that changes with the settings."""
+        return [self.quality, self.recipe, *self.shares, *self.controls.values(), self.blend, self.network_line]

@@ -21,15 +21,15 @@ from .parts import AT_ONCE, PRIVATE, Updates
 def wire_presets(handlers: Handlers, bundled: Bundled, page: gr.Blocks) -> None:
     """A PNG that is dropped, and the address that the page was opened with, set all controls."""
     parts = handlers.parts
-    outputs = [*parts.settings, parts.state, parts.network_line]
 
     def restore(file: str | None) -> Updates:
         return restored(handlers, file)
 
     def preset(request: gr.Request) -> Any:
         query = dict(request.query_params or {})
-        return preset_by(handlers, query, bundled) if query else gr.skip()
+        return from_query(handlers, query, bundled) if query else gr.skip()
 
+    outputs = [*parts.settings, parts.state]
     parts.restore.upload(restore, parts.restore, outputs, **PRIVATE)
     page.load(preset, None, [*outputs, parts.content, parts.styles[0], parts.result], **AT_ONCE)
 
@@ -46,21 +46,15 @@ def restored(handlers: Handlers, file: str | None) -> Updates:
     blend = metadata.get("blend", 0)
     blend = blend if isinstance(blend, (int, float)) and 0 <= blend <= 100 else 0
     text = f"The settings are back: {changes}." if changes else "The settings are back."
-    return filled(handlers, config, text, blend=blend)
+    return {**handlers.fill(config, blend), handlers.parts.state: status(text)}
 
 
-def preset_by(handlers: Handlers, query: Mapping[str, str], bundled: Bundled) -> Updates:
+def from_query(handlers: Handlers, query: Mapping[str, str], bundled: Bundled) -> Updates:
     """The pictures and settings of an address, in all controls."""
     pictures, recipe, config, ignored = chosen(query, bundled, handlers.server.limits)
     text = f"{HINT} Not understood in the address: {', '.join(ignored)}." if ignored else HINT
-    return {**filled(handlers, config, text, recipe=recipe), **pair(handlers, pictures, bundled)}
-
-
-def filled(handlers: Handlers, config: Config, text: str, **options: Any) -> Updates:
-    """The settings in all controls, and a text in the status line."""
-    parts = handlers.parts
-    line = handlers.network_line(config.network)
-    return {**handlers.fill(config, **options), parts.state: status(text), parts.network_line: line}
+    settings = handlers.fill(config, recipe=recipe)
+    return {**settings, **pair(handlers, pictures, bundled), handlers.parts.state: status(text)}
 
 
 def chosen(query: Mapping[str, str], bundled: Bundled, limits: Limits) -> tuple[dict[str, str], str, Config, list[str]]:
