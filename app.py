@@ -15,9 +15,7 @@ from pathlib import Path
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it when it is imported
 if os.environ.get("SPACE_ID"):  # all visitors come by way of the Space's proxy, which names their addresses
     os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
-if find_spec(
-    "spaces"
-):  # ZeroGPU's: it has to be imported before torch, and the functions that need a GPU before launch
+if find_spec("spaces"):  # ZeroGPU's package has to come before torch, and the functions that need a GPU before launch
     import spaces  # noqa: F401
 
     import styletransfer.studio.frames  # noqa: F401

@@ -202,6 +202,22 @@ def test_out_of_time_the_picture_so_far_is_the_result(pictures: tuple[str, str])
     assert painted[0].text.startswith("scale 1 of 2 · step 1 of 1000")
 
 
+def test_the_pictures_of_a_run_are_read_once_and_the_first_is_saved_once(
+    pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = []
+
+    def watched(path: str, **options: Any) -> Any:
+        paths.append(path)
+        return load_image(path, **options)
+
+    monkeypatch.setattr(frames, "load_image", watched)
+    kept = finished(pictures)
+    assert paths == [*pictures]
+    written = Path(kept.before).stat().st_mtime_ns
+    assert Path(kept.before).stat().st_mtime_ns == written
+
+
 def test_a_load_in_progress_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     shown = threading.Event()
 

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 SHOWN_SIDE = 320  # pixels of the photograph and the painting that are shown
 INVITATION = "Two rows of pictures and a set of tables will appear here, one after the other."
 SEE = (
-    "<h2>See it with your own eyes</h2><p>Choose a photograph and a painting. From nothing but noise, each layer then "
+    "<h2>See it with your own eyes</h2><p>Choose a photograph and a painting. Starting from noise, each layer then "
     "paints what it knows of them.</p>"
 )
-STOPPED = "Stopped before the end: press Show to begin anew."
+STOPPED = "Stopped before the end: press Show to start again."
 # What each of the first style layers adds, as their reconstructions show.
 MANNERS = ("colours and specks", "small strokes", "longer strokes and their turns", "larger forms")
 
@@ -224,17 +224,17 @@ class Row:
 
 HEADINGS = {
     "content": (
-        "<h3>What a layer knows of the photograph</h3><p>Noise was changed until this one layer saw in it what it sees "
-        "in the photograph. What comes out wrong is what the layer does not care about: the deeper, the freer.</p>"
+        "<h3>What a layer knows of the photograph</h3><p>Starting from noise, pixels were changed until this layer "
+        "reported the same as for the photograph. What looks wrong is what the layer ignores: deep ones, more.</p>"
     ),
     "style": (
-        "<h3>What the layers know of the painting’s manner</h3><p>The same with Gram matrices, of one layer, then of "
-        "two ... Nothing stays in its place, since place is what they forget; each layer adds larger strokes.</p>"
+        "<h3>What the layers know of the painting’s manner</h3><p>The same for the Gram matrices of one layer, then of "
+        "two, and so on. Nothing stays in its place, as they do not record places; each layer adds larger strokes.</p>"
     ),
     "grams": (
-        "<h3>The manner, as tables</h3><p>Gram matrices: a cell says how much two detectors report together. Teal is "
-        "together, amber is one against the other, white is neither. A good result has the painting’s table, not the "
-        "photograph’s; below each is how far away it is.</p>"
+        "<h3>The manner, as tables</h3><p>Gram matrices: a cell says how much two detectors report together. Teal: "
+        "both at once; amber: one without the other; white: unrelated. A good result has the painting’s table, not "
+        "the photograph’s; the number below a table is its distance to the painting’s.</p>"
     ),
 }
 

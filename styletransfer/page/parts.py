@@ -18,7 +18,7 @@ Updates = dict[Any, Any]  # what a handler returns: new values of components; th
 
 
 class Parts:
-    """The components of the Paint tab: the layout fills this in, and handlers find by it what they read and change."""
+    """The components of the Paint tab: set by the layout, and used by handlers as keys of what they read and change."""
 
     key: gr.State  # of the visit, once there is something to keep
     content: Picture

@@ -1,4 +1,4 @@
-"""The frames of a run: generators of what there is to show, whose frames can be pickled."""
+"""The frames of a run: everything that there is to show of it, moment by moment, in a form that can be pickled."""
 
 from __future__ import annotations
 

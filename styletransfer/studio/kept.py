@@ -59,7 +59,7 @@ class Folder:
 class Kept:
     """A run's picture before colours are applied, its content at the same size, and a folder for files of both.
 
-    settings: as the visitor chose them, where those of the job may say how to go on from a picture; blend: percentage
+    settings: those that the visitor chose; for Continue and Finer the job has others; blend: percentage
     of the photograph; step: what continues the run, if it is small enough to keep.
     """
 
@@ -89,7 +89,7 @@ class Kept:
 
     @cached_property
     def before(self) -> str:
-        """A file of the content, without the metadata of the visitor's own."""
+        """A file of the content, without the metadata of the uploaded one."""
         return self._saved(self.content, "before.jpg")
 
     @in_worker
@@ -120,7 +120,7 @@ class Kept:
         return path
 
     def animation(self) -> list[Tensor]:
-        """The timelapse: from the photograph to the picture, in the colours of now."""
+        """The timelapse: from the photograph to the picture, in the colours chosen now."""
         content = shrunk(self.content, FILM_SIDE)
         raws = [resize(raw, size_of(content)) for raw in (*map(load_image, self.film.frames), self.raw)]
         return [content, *(replace(self, raw=raw, content=content).image() for raw in raws)]
