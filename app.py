@@ -1,4 +1,4 @@
-"""The app: choose a picture and a style, watch the one being painted like the other, keep it.
+"""The app: choose a picture and a style, watch the picture being repainted, and download it.
 
 `python app.py` serves it on this computer; `--host` and `--share` open it to others, `--auth` asks them for a password.
 """
@@ -13,26 +13,18 @@ from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it when it is imported
-if os.environ.get("SPACE_ID"):  # all visitors come by way of the Space's proxy, which says for whom
+if os.environ.get("SPACE_ID"):  # all visitors come by way of the Space's proxy, which names their addresses
     os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
-try:
-    import spaces  # ZeroGPU's, which has to come before torch
-except ImportError:
-    spaces = None
+if find_spec("spaces"):  # ZeroGPU's package has to come before torch, and the functions that need a GPU before launch
+    import spaces  # noqa: F401
 
-from styletransfer import Config, allocator, page, studio
+    import styletransfer.studio.frames  # noqa: F401
+
+from styletransfer import Config, allocator, page
+from styletransfer.studio.server import Limits, Server
+from styletransfer.studio.wording import describe
 
 EXAMPLES = Path(__file__).parent / "examples"
-
-if spaces:  # a GPU for as long as the job may take
-    from styletransfer.studio import running
-
-    running.paint = spaces.GPU(duration=lambda job, *_, **__: int(job.seconds) + 10)(running.paint)
-    running.sketch = spaces.GPU(duration=lambda jobs, *_, **__: 10 + int(sum(job.seconds for job in jobs)))(
-        running.sketch
-    )
-
-demo = page.build_demo(EXAMPLES)
 
 
 def main() -> None:
@@ -51,28 +43,30 @@ def main() -> None:
     allocator.keep()
     logging.basicConfig(format="%(message)s")
     logging.getLogger("styletransfer").setLevel(logging.INFO)
-    page.handlers.WEIGHTS = options.weights
+    server = Server.here(options.weights)
+    demo = page.build_demo(server, EXAMPLES)
     auth = tuple(options.auth.split(":", 1)) if options.auth else None
-    place = {
+    address = {
         "server_name": options.host,
         "server_port": options.port,
         "share": options.share,
         "auth": auth,
         "mcp_server": options.mcp,
     }
-    server, _, _ = demo.launch(prevent_thread_lock=True, **place, **page.launch_options())
-    page.add_health(demo, server)
-    threading.Thread(target=warm_up, daemon=True).start()  # the page is there; now for what takes longer
+    web_app, _, _ = demo.launch(prevent_thread_lock=True, **address, **page.launch_options(server))
+    page.add_health(demo, web_app, server.limits)
+    threading.Thread(target=warm_up, args=[server.limits], daemon=True).start()  # the page need not wait for it
     demo.block_thread()
 
 
-def warm_up() -> None:
-    """Import torch and load the network, and say in a line what runs here and how much of it."""
-    limits = studio.LIMITS
+def warm_up(limits: Limits) -> None:
+    """Import torch, load the network, and print in a line what computes here and the limits."""
     bounds = f"at most {limits.size} pixels, {limits.steps} steps, {limits.seconds:g} s a picture"
     if not limits.zero:
-        network = studio.network_for(Config())
-        bounds = f"{studio.describe(network.name, network.reason, network.mean.device.type)}; {bounds}"
+        from styletransfer.studio.frames import network_for
+
+        network = network_for(Config())
+        bounds = f"{describe(network.name, network.reason, network.mean.device.type)}; {bounds}"
     print(f"* Ready: {bounds}")
 
 

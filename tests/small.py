@@ -15,7 +15,11 @@ from oracles import random_tensors
 from PIL import Image
 from safetensors.torch import save_file
 
-from styletransfer import Config, studio
+from styletransfer import Config
+from styletransfer.studio.job import Job, checked
+from styletransfer.studio.kept import Kept, Visit
+from styletransfer.studio.server import Server
+from styletransfer.studio.session import run
 
 EXIF_ARTIST = 315
 SHAPES = {
@@ -39,7 +43,7 @@ def small_network(folder: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("styletransfer.weights.BUILTIN", file)
         patch.setattr("styletransfer.features.BUILTIN", file)
-        patch.setattr("styletransfer.studio.running._networks", {})
+        patch.setattr("styletransfer.studio.frames._networks", {})
         yield
 
 
@@ -69,20 +73,17 @@ def two_pictures(folder: Path) -> tuple[str, str]:
     return str(content), str(style)
 
 
-def job(pictures: tuple[str, str], **changes: Any) -> studio.Job:
+def job(pictures: tuple[str, str], **changes: Any) -> Job:
     """A quick and small run, but for the changes."""
-    special = {name: changes.pop(name) for name in ("regions", "rest", "start", "weights") if name in changes}
-    return studio.checked(pictures[0], [pictures[1]], {**QUICK, "weights": None, **changes}, **special)
+    special = {name: changes.pop(name) for name in ("regions", "rest", "start") if name in changes}
+    server = Server(weights=changes.pop("weights", None))
+    return checked(server, {**QUICK, **changes}, content=pictures[0], styles=[pictures[1]], **special)
 
 
-def finished(pictures: tuple[str, str], color: str = "style", **changes: Any) -> studio.Kept:
+def finished(pictures: tuple[str, str], color: str = "style", **changes: Any) -> Kept:
     """What is kept of a whole run."""
-    from styletransfer.studio.running import fitted
-
-    asked = job(pictures, **changes)
-    picture = fitted(pictures[0], asked.settings["size"])
-    kept = studio.Kept(asked, asked.settings, picture, picture, color)
-    for frame in studio.paint(asked):
-        if frame.raw is not None:
-            kept.take(frame)
-    return kept
+    visit = Visit()
+    for _ in run(job(pictures, color=color, **changes), visit):
+        pass
+    assert visit.current is not None
+    return visit.current

@@ -25,10 +25,13 @@ from styletransfer import stylize as core_stylize
 from styletransfer.images import read_settings
 from styletransfer.page import api
 from styletransfer.page.controls import load_examples
-from styletransfer.studio import LIMITS, running
+from styletransfer.studio import frames
+from styletransfer.studio.server import Limits, Server
+from styletransfer.studio.wording import NAMES
 
 ROOT = Path(__file__).parents[1]
 EXAMPLES = ROOT / "examples"
+LIMITS = Limits()
 ADDRESS = "http://127.0.0.1:7860"
 UPLOADED = {"_type": "gradio.FileData"}
 
@@ -39,7 +42,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 @pytest.fixture(scope="module")
 def demo() -> gr.Blocks:
     with gr.Blocks(analytics_enabled=False) as page:
-        api.add_api(load_examples(EXAMPLES))
+        api.add_api(Server(), load_examples(EXAMPLES))
     return page.queue(api_open=False)
 
 
@@ -75,9 +78,9 @@ def test_two_endpoints_are_public(client: Client) -> None:
 
 def test_every_parameter_has_its_field_s_default_and_bounds(client: Client) -> None:
     parameters = {each["parameter_name"]: each for each in endpoints(client)["/stylize"]["parameters"]}
-    assert list(parameters) == ["content", "style", *api.NAMES, "quality"]
+    assert list(parameters) == ["content", "style", *NAMES, "quality"]
     assert [name for name, each in parameters.items() if not each["parameter_has_default"]] == ["content", "style"]
-    for name, field in api.NAMES.items():
+    for name, field in NAMES.items():
         each = parameters[name]
         assert each["parameter_default"] == getattr(Config(), field)
         if "enum" in each["type"]:
@@ -143,7 +146,7 @@ def test_bundled_pictures_have_names(client: Client) -> None:
 
 
 def test_a_cancelled_run_is_closed(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed, iterate = threading.Event(), running.iterate
+    closed, iterate = threading.Event(), frames.iterate
 
     def watched(*arguments: Any, **options: Any) -> Iterator[Any]:
         try:
@@ -151,7 +154,7 @@ def test_a_cancelled_run_is_closed(client: Client, monkeypatch: pytest.MonkeyPat
         finally:
             closed.set()
 
-    monkeypatch.setattr(running, "iterate", watched)
+    monkeypatch.setattr(frames, "iterate", watched)
     job = client.submit("cat", "wave", size=1024, quality="best", api_name="/stylize")
     next(iter(job))
     job.cancel()

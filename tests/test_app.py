@@ -11,6 +11,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,25 +33,36 @@ from starlette.testclient import TestClient
 
 from styletransfer import RECIPES, Config, StyleTransferError, load_image, recolor, resize, studio
 from styletransfer.images import read_settings, save_image
-from styletransfer.studio import running
+from styletransfer.studio import frames
+from styletransfer.studio.job import Job
+from styletransfer.studio.kept import STORE
+from styletransfer.studio.server import Limits, Server
+from styletransfer.studio.wording import FIELDS, as_text, from_text
 
 with warnings.catch_warnings():  # Gradio makes event loops that it leaves to the garbage collector
     warnings.simplefilter("ignore", ResourceWarning)
     import app
-    from styletransfer.page import controls, crowd, handlers, inputs, restore, variations
+    from styletransfer.page import controls, crowd, inputs, presets, variations
+    from styletransfer.page import handlers as handling
     from styletransfer.page.controls import EXPERT, LEFT_OUT, MAIN, QUALITY
+    from styletransfer.page.errors import friendly
+    from styletransfer.page.paint import FILES, paint_tab
 
+    server = Server()
+    demo = app.page.build_demo(server, app.EXAMPLES)
+    with gr.Blocks(analytics_enabled=False):  # the Paint tab alone, for its handlers
+        handlers = paint_tab(server, controls.load_examples(app.EXAMPLES), gr.State(None))
+    parts = handlers.parts
     gc.collect()
 
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
-FIELDS = studio.request.FIELDS
 
 
 @pytest.fixture(autouse=True)
 def _an_empty_store() -> Iterator[None]:
     yield
-    for key in list(studio.STORE._visits):
-        studio.STORE.drop(key)
+    for key in list(STORE._visits):
+        STORE.drop(key)
 
 
 @pytest.fixture
@@ -58,31 +70,45 @@ def pictures(tmp_path: Path) -> tuple[str, str]:
     return two_pictures(tmp_path)
 
 
-def given(pictures: tuple[Any, ...], **changes: Any) -> list[Any]:
-    """What the page's components send, as `run` takes it: a quick and small run, but for the changes."""
-    values = {name: None for name in handlers.STYLES} | {name: 50 for name in handlers.SHARES}
-    values |= {"regions": None, "rest": "photograph", "blend": 0, "content": pictures[0]}
-    values |= dict(zip(handlers.STYLES, pictures[1:])) | QUICK | changes
-    return [studio.as_text(values[name]) for name in handlers.GIVEN]
+def given(pictures: tuple[Any, ...], key: str | None = None, **changes: Any) -> dict[Any, Any]:
+    """What the page's components send to `run`: a quick and small run, but for the changes."""
+    values = {f"style{number}": picture for number, picture in enumerate(pictures[1:], 1)} | QUICK | changes
+    return {
+        parts.key: key,
+        parts.content: values.get("content", pictures[0]),
+        parts.canvas: None,
+        parts.rest: "photograph",
+        parts.blend: 0,
+        **{style: values.get(f"style{number}") for number, style in enumerate(parts.styles, 1)},
+        **{share: values.get(f"share{number}", 50) for number, share in enumerate(parts.shares, 1)},
+        **{control: as_text(values[name]) for name, control in parts.controls.items()},
+    }
 
 
-def painted(pictures: tuple[str, ...], key: str | None = None, **changes: Any) -> tuple[str, list[tuple[Any, ...]]]:
+def painted(pictures: tuple[str, ...], key: str | None = None, **changes: Any) -> tuple[str, list[dict[Any, Any]]]:
     """The key of a whole run by the page's handler, and all that it yielded."""
-    yielded = list(handlers.run(key, *given(pictures, **changes)))
-    return yielded[-1][0], yielded
+    yielded = list(handlers.run(given(pictures, key, **changes)))
+    return yielded[-1][parts.key], yielded
 
 
 def shown(key: str | None) -> dict[str, Any]:
-    """What the page shows after a run, by component."""
-    names = ("run", "stop", "more", "finer", "png", "jpg", "webp", "status", "result", "command", "visit")
-    return dict(zip(names, handlers.finish(key)))
+    """What the page shows after a run, by name."""
+    names = {parts.run: "run", parts.stop: "stop", parts.more: "more", parts.finer: "finer", parts.state: "status"}
+    names |= {parts.result: "result", parts.command: "command", parts.visit: "visit"}
+    names |= {button: kind for kind, button in parts.keep.items()}
+    return {names[part]: value for part, value in handlers.finish(key).items()}
+
+
+def settings(updates: dict[Any, Any]) -> dict[str, Any]:
+    """The settings that a handler fills the controls with, by field."""
+    return {name: updates[control] for name, control in parts.controls.items()}
 
 
 # --- controls and checks
 
 
 def page_controls() -> dict[str, Any]:
-    blocks = app.demo.blocks.values()
+    blocks = demo.blocks.values()
     return {block.elem_id: block for block in blocks if getattr(block, "elem_id", None)}
 
 
@@ -95,7 +121,7 @@ def test_every_setting_has_a_control_or_is_left_out_on_purpose() -> None:
 @pytest.mark.parametrize("name", MAIN + EXPERT)
 def test_a_control_agrees_with_its_field(name: str) -> None:
     control, field = page_controls()[name], FIELDS[name]
-    assert studio.parsed(name, control.value) == field.default
+    assert from_text(name, control.value) == field.default
     if field.metadata["choices"]:
         assert {value for _, value in control.choices} == set(field.metadata["choices"])
     if isinstance(field.default, (int, float)) and not isinstance(field.default, bool):
@@ -121,33 +147,34 @@ def test_quality_sets_all_that_tells_the_qualities_apart() -> None:
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_controls_are_filled_with_the_settings_of_a_run(name: str) -> None:
-    settings = {**RECIPES[name].to_dict(), "strength": 70.0, "style_weights": [1.0, 4.0]}
-    quality, recipe, *rest = handlers.fill(settings)
-    assert recipe == name and quality == (name if name in controls.QUALITIES else None)
-    assert rest[:4] == [25, 100, 50, 50]
-    values = {field: studio.parsed(field, value) for field, value in zip(MAIN + EXPERT, rest[4:])}
-    assert Config(**values, style_weights=(1, 4)) == Config.from_dict(settings)
+    config = replace(RECIPES[name], strength=70.0, style_weights=(1.0, 4.0))
+    updates = handlers.fill(config)
+    assert updates[parts.recipe] == name
+    assert updates[parts.quality] == (name if name in controls.QUALITIES else None)
+    assert [updates[share] for share in parts.shares] == [25, 100, 50, 50]
+    values = {field: from_text(field, value) for field, value in settings(updates).items()}
+    assert Config(**values, style_weights=(1, 4)) == config
 
 
 # --- errors
 
 
 def test_our_errors_are_shown_as_a_sentence_that_cannot_be_markup() -> None:
-    with pytest.raises(gr.Error) as caught, handlers.friendly():
+    with pytest.raises(gr.Error) as caught, friendly():
         raise StyleTransferError("<img src=x> is no picture")
     assert caught.value.message == "&lt;img src=x&gt; is no picture."
     assert caught.value.print_exception is False
 
 
 def test_other_errors_are_logged_and_say_nothing_of_the_server(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.ERROR), pytest.raises(gr.Error) as caught, handlers.friendly():
+    with caplog.at_level(logging.ERROR), pytest.raises(gr.Error) as caught, friendly():
         raise RuntimeError("/secret/path")
     assert "secret" not in caught.value.message and "went wrong" in caught.value.message
     assert "/secret/path" in caplog.text
 
 
 def test_too_little_memory_is_explained() -> None:
-    with pytest.raises(gr.Error, match="choose a smaller size"), handlers.friendly():
+    with pytest.raises(gr.Error, match="choose a smaller size"), friendly():
         raise torch.OutOfMemoryError("CUDA out of memory")
 
 
@@ -174,33 +201,31 @@ def test_a_broken_upload_gets_an_answer(pictures: tuple[str, str], tmp_path: Pat
         painted((str(tmp_path / "broken.png"), pictures[1]))
 
 
-def test_a_picture_of_too_many_pixels_is_refused(pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "LIMITS", studio.Limits(pixels=1000))
+def test_a_picture_of_too_many_pixels_is_refused(pictures: tuple[str, str]) -> None:
+    few = replace(handlers, server=Server(Limits(pixels=1000)))
     with pytest.raises(gr.Error, match="40 x 32 pixels"):
-        painted(pictures)
+        list(few.run(given(pictures)))
 
 
 def test_the_network_in_use_is_told_and_what_to_do_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "built-in network (no GPU) on CPU" in handlers.network_line("auto")
     assert "needs --weights FILE" in handlers.network_line("vgg19-caffe")
     monkeypatch.setattr("styletransfer.features.BUILTIN", tmp_path / "none.safetensors")
-    monkeypatch.setattr(running, "_networks", {})
+    monkeypatch.setattr(frames, "_networks", {})
     assert "There is no network yet" in handlers.network_line("auto")
 
 
-def test_on_zerogpu_a_run_asks_for_the_gpu_a_little_longer_than_it_lasts(
-    pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_on_zerogpu_a_run_asks_for_the_gpu_a_little_longer_than_it_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = {}
 
     def gpu(duration: Any) -> Any:
         return lambda function: asked.setdefault(function.__name__, duration) and function
 
-    monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=gpu))
-    monkeypatch.setattr(running, "paint", running.paint)  # to be put back
-    monkeypatch.setattr(running, "sketch", running.sketch)
+    monkeypatch.setitem(sys.modules, "spaces", SimpleNamespace(GPU=gpu, __spec__=object()))
+    monkeypatch.setattr(studio, "frames", frames)  # to be put back
+    monkeypatch.delitem(sys.modules, frames.__name__)
     runpy.run_path(str(Path(app.__file__)))
-    job = studio.Job("content", ("style",), {}, 100)
+    job = Job("content", ("style",), Config(), Limits(seconds=100))
     assert asked["paint"](job, None) == 110 and asked["sketch"]([job, job]) == 210
 
 
@@ -209,8 +234,8 @@ def test_on_zerogpu_a_run_asks_for_the_gpu_a_little_longer_than_it_lasts(
 
 def test_a_run_ends_with_a_picture_a_status_and_what_can_be_done_with_it(pictures: tuple[str, str]) -> None:
     key, yielded = painted(pictures)
-    assert {frame[0] for frame in yielded if isinstance(frame[0], str)} == {key}
-    assert "<svg" in yielded[-1][3] and "scale 2 of 2 · step 2 of 2" in yielded[-1][2]
+    assert {updates[parts.key] for updates in yielded if parts.key in updates} == {key}
+    assert "<svg" in yielded[-1][parts.curve] and "scale 2 of 2 · step 2 of 2" in yielded[-1][parts.state]
     now = shown(key)
     assert "Done in" in now["status"] and "32 × 26" in now["status"]
     assert "built-in network (no GPU) on CPU" in now["status"]
@@ -219,25 +244,25 @@ def test_a_run_ends_with_a_picture_a_status_and_what_can_be_done_with_it(picture
     assert [load_image(file).shape[-2:] for file in now["result"]] == [(26, 32)] * 2
     assert now["command"].startswith("python -m styletransfer content.jpg style.png -o out.png")
     assert len(now["visit"]["value"]) == 1 and now["visit"]["visible"]
-    assert read_settings(handlers.keep("png")(key))["config"] == {**QUICK, "color": "style"}
+    assert read_settings(handling.save("png")(key))["config"] == {**QUICK, "color": "style"}
 
 
 def test_before_there_is_a_picture_nothing_is_offered() -> None:
     now = shown(None)
     assert not any(now[name]["interactive"] for name in ("more", "finer", "png", "jpg", "webp"))
-    assert now["result"] == gr.skip() and handlers.tint("unknown", "match", 3) == gr.skip()
+    assert "result" not in now and handlers.tint("unknown", "match", 3) == gr.skip()
     for click in (handlers.more, handlers.finer):
         with pytest.raises(gr.Error, match="no longer kept here"):
             next(click("unknown"))
     with pytest.raises(gr.Error, match="no longer kept here"):
-        handlers.keep("png")("unknown")
+        handling.save("png")("unknown")
 
 
 def test_the_pictures_shown_have_no_metadata_of_the_upload(pictures: tuple[str, str]) -> None:
     key, yielded = painted(pictures)
     with Image.open(pictures[0]) as upload:
         assert upload.getexif()[EXIF_ARTIST] == "somebody"
-    files = [*yielded[-1][1], *shown(key)["result"], *(handlers.keep(kind)(key) for kind in handlers.KINDS)]
+    files = [*yielded[-1][parts.result], *shown(key)["result"], *(handling.save(kind)(key) for kind in FILES)]
     for file in files:
         with Image.open(file) as picture:
             assert not picture.getexif() and b"somebody" not in Path(file).read_bytes()
@@ -248,88 +273,87 @@ def test_colours_change_after_the_run(pictures: tuple[str, str], color: str) -> 
     key, _ = painted(pictures)
     first = shown(key)["result"][1]
     _, look = handlers.tint(key, color, 0)
-    kept = handlers.current(key)
+    kept = handling.current(key)
     wanted = recolor(kept.raw, load_image(pictures[0]), color)
     assert float((load_image(look) - wanted).abs().mean()) < 0.02 and look != first
-    assert read_settings(handlers.keep("png")(key))["config"]["color"] == color
+    assert read_settings(handling.save("png")(key))["config"]["color"] == color
 
 
 def test_continue_goes_on_and_says_when_it_starts_anew(pictures: tuple[str, str]) -> None:
     key, _ = painted(pictures)
-    first = handlers.current(key)
+    first = handling.current(key)
     *_, last = handlers.more(key)
-    assert last[0] == key and handlers.current(key).metadata["config"]["iterations"] == [3, 4]
+    assert last[parts.key] == key and handling.current(key).metadata["config"]["iterations"] == [3, 4]
     assert "anew" not in shown(key)["status"]
-    *_, whole = running.paint(handlers.job_of(dict(zip(handlers.GIVEN, given(pictures, iterations="3, 4")))))
-    assert torch.equal(handlers.current(key).raw, torch.from_numpy(whole.raw))
-    handlers.current(key).step = None
+    *_, whole = frames.paint(handlers.job_of(given(pictures, iterations="3, 4")))
+    assert torch.equal(handling.current(key).raw, torch.from_numpy(whole.raw))
+    handling.current(key).step = None
     list(handlers.more(key))
     assert "The optimiser starts anew from the picture · Done in" in shown(key)["status"]
-    assert handlers.current(key).metadata["config"]["init"] == "image" and first.step is None
+    assert handling.current(key).metadata["config"]["init"] == "image" and first.step is None
 
 
 def test_a_stopped_run_is_closed_kept_and_continued_to_its_end(
     pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = watch_closing(monkeypatch)
-    running_ = handlers.run(None, *given(pictures, iterations="40, 2"))
-    key = next(frame[0] for frame in running_ if isinstance(frame[0], str))
-    running_.close()  # type: ignore[attr-defined]
+    running = handlers.run(given(pictures, iterations="40, 2"))
+    key = next(updates[parts.key] for updates in running if parts.key in updates)
+    running.close()  # type: ignore[attr-defined]
     assert closed.is_set()
     now = shown(key)
     assert "Stopped: this is the picture so far." in now["status"] and now["more"]["interactive"]
-    assert read_settings(handlers.keep("png")(key))["outcome"] == "stopped"
+    assert read_settings(handling.save("png")(key))["outcome"] == "stopped"
     list(handlers.more(key))
-    kept = handlers.current(key)
+    kept = handling.current(key)
     assert kept.metadata["outcome"] == "done" and kept.metadata["config"]["iterations"] == [40, 2]
 
 
 def test_finer_paints_at_the_next_size(pictures: tuple[str, str]) -> None:
     key, _ = painted(pictures, size=64)
     list(handlers.finer(key))
-    kept = handlers.current(key)
-    assert kept.raw.shape[-2:] == (77, 96) and kept.asked["init"] == "content" and kept.asked["size"] == 96
+    kept = handling.current(key)
+    assert kept.raw.shape[-2:] == (77, 96) and kept.settings.init == "content" and kept.settings.size == 96
     assert "96 × 77" in shown(key)["status"]
 
 
 def test_styles_are_mixed_by_their_shares(pictures: tuple[str, str]) -> None:
     key, _ = painted((*pictures, pictures[0]), share1=40, share2=10)
-    assert handlers.current(key).metadata["config"]["style_weights"] == [40, 10]
+    assert handling.current(key).metadata["config"]["style_weights"] == [40, 10]
     key, _ = painted(pictures, style3=pictures[0], share3=20)  # a slot left free has no share
-    assert handlers.current(key).metadata["config"]["style_weights"] == [50, 20]
+    assert handling.current(key).metadata["config"]["style_weights"] == [50, 20]
 
 
 def test_init_image_starts_from_the_picture_that_is_shown(pictures: tuple[str, str]) -> None:
     with pytest.raises(gr.Error, match="no painted picture yet"):
         painted(pictures, init="image")
     key, _ = painted(pictures)
-    first = handlers.current(key).raw
+    first = handling.current(key).raw
     painted(pictures, key, init="image", iterations="1", scales="1", max_evaluations=1)
-    assert not torch.equal(handlers.current(key).raw, first)
-    assert handlers.current(key).job.start is not None and torch.equal(
-        torch.from_numpy(handlers.current(key).job.start), first
+    assert not torch.equal(handling.current(key).raw, first)
+    assert handling.current(key).job.start is not None and torch.equal(
+        torch.from_numpy(handling.current(key).job.start), first
     )
 
 
 def test_a_failed_run_leaves_the_last_picture(pictures: tuple[str, str]) -> None:
     key, _ = painted(pictures)
-    kept = handlers.current(key)
+    kept = handling.current(key)
     with pytest.raises(gr.Error):
         painted(pictures, key, style_layers="relu5_1")
-    assert handlers.current(key) is kept and shown(key)["png"]["interactive"]
+    assert handling.current(key) is kept and shown(key)["png"]["interactive"]
 
 
 def test_a_visit_has_its_last_results_and_brings_them_back(pictures: tuple[str, str]) -> None:
     key, _ = painted(pictures, strength=20)
-    first = handlers.current(key)
+    first = handling.current(key)
     again, _ = painted(pictures[::-1], key, strength=80)
     assert again == key and len(shown(key)["visit"]["value"]) == 2
     back = handlers.bring_back(key, SimpleNamespace(index=1))  # type: ignore[arg-type]
-    assert handlers.current(key) is first
-    count = len(handlers.finish(key))
-    content, style, *others = back[count : count + 5]
-    assert (content, style, others) == (*pictures, [None] * 3)
-    values = dict(zip(MAIN + EXPERT, back[count + 5 + 6 : -1]))
+    assert handling.current(key) is first
+    content, style, *others = (back[part] for part in (parts.content, *parts.styles))
+    assert (content, style, others) == (*pictures, [None] * 3) and {*handlers.finish(key)} <= {*back}
+    values = settings(back)
     assert values["strength"] == 20 and values["iterations"] == "3, 2"
     with pytest.raises(gr.Error, match="no longer kept"):
         handlers.bring_back(key, SimpleNamespace(index=2))  # type: ignore[arg-type]
@@ -342,9 +366,9 @@ def test_variations_fill_the_grid_one_by_one_with_what_picking_gives(
     pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert variations.DRAFT["size"] == variations.SIZE
-    monkeypatch.setattr(variations, "DRAFT", {"size": 32, "iterations": (2,)})
+    monkeypatch.setattr(variations, "DRAFT", {"size": variations.SIZE, "iterations": (2,)})
     grids, looks = [], []
-    for grid, _ in variations.vary(None, *given(pictures)):
+    for grid, _ in variations.painted_drafts(handlers, given(pictures)):
         if isinstance(grid, list):
             grids.append(grid)
             looks = [load_image(file) for file, _ in grid]  # the files go with the run
@@ -353,10 +377,8 @@ def test_variations_fill_the_grid_one_by_one_with_what_picking_gives(
     assert captions[5] == "strength 50 · brush 1.6" and len(set(captions)) == 9
     strength, brush, _ = variations.pick(SimpleNamespace(index=5))  # type: ignore[arg-type]
     assert (strength, brush) == (50, 1.6)
-    *_, wanted = running.paint(
-        handlers.job_of(
-            dict(zip(handlers.GIVEN, given(pictures))), None, **variations.DRAFT, strength=strength, style_scale=brush
-        )
+    *_, wanted = frames.paint(
+        handlers.job_of(given(pictures), **variations.DRAFT, strength=strength, style_scale=brush)
     )
     size: Any = looks[5].shape[-2:]
     assert float((looks[5] - resize(torch.from_numpy(wanted.raw), size)).abs().mean()) < 0.02
@@ -365,33 +387,32 @@ def test_variations_fill_the_grid_one_by_one_with_what_picking_gives(
 def test_a_picture_made_here_brings_its_settings_back(pictures: tuple[str, str]) -> None:
     key, _ = painted(pictures, strength=20, share1=10)
     handlers.tint(key, "match", 30)
-    _, _, *values, blend, line, network = restore.restore(handlers.keep("png")(key))
-    names = ["share1", "share2", "share3", "share4", *MAIN, *EXPERT]
-    back = dict(zip(names, values))
+    updates = presets.restored(handlers, handling.save("png")(key))
+    back, blend = settings(updates), updates[parts.blend]
     assert (back["strength"], back["color"], back["iterations"], blend) == (20, "match", "3, 2", 30)
-    assert "The settings are back." in line and "built-in" in network
+    assert "The settings are back." in updates[parts.state] and "built-in" in updates[parts.network_line]
     with pytest.raises(gr.Error, match="holds no settings"):
-        restore.restore(pictures[1])
+        presets.restored(handlers, pictures[1])
 
 
 @pytest.mark.parametrize("blend", ["100", None, -1, 101, [1]])
 def test_a_blend_that_is_none_is_left_out(tmp_path: Path, blend: Any) -> None:
-    settings = {"config": Config(size=4096).to_dict(), "blend": blend}
-    save_image(torch.zeros(1, 3, 4, 4), tmp_path / "made.png", settings=settings)
-    *_, found, line, _ = restore.restore(str(tmp_path / "made.png"))
-    assert found == 0 and "size is 2048 here, not 4096" in line
+    metadata = {"config": Config(size=4096).to_dict(), "blend": blend}
+    save_image(torch.zeros(1, 3, 4, 4), tmp_path / "made.png", settings=metadata)
+    updates = presets.restored(handlers, str(tmp_path / "made.png"))
+    assert updates[parts.blend] == 0 and "size is 2048 here, not 4096" in updates[parts.state]
 
 
 def test_an_address_names_bundled_pictures_only() -> None:
     bundled = controls.load_examples(app.EXAMPLES)
     query = {"content": "harbour", "style": "wave", "strength": "70"}
-    pictures, settings, _, ignored = restore.chosen(query, bundled)
-    assert Path(pictures["content"]).name == "harbour.jpg" and settings["strength"] == 70 and ignored == []
-    content, style, result = restore.shown(pictures, bundled)
+    pictures, _, config, ignored = presets.chosen(query, bundled, Limits())
+    assert Path(pictures["content"]).name == "harbour.jpg" and config.strength == 70 and ignored == []
+    content, style, result = presets.pair(handlers, pictures, bundled).values()
     assert (content, style) == tuple(pictures.values()) and Path(result[1]).name == "harbour-wave.jpg"
-    pictures, _, _, ignored = restore.chosen({"content": "/etc/passwd", "style": "../night"}, bundled)
+    pictures, _, _, ignored = presets.chosen({"content": "/etc/passwd", "style": "../night"}, bundled, Limits())
     assert pictures == {} and ignored == ["content", "style"]
-    content, _, result = restore.shown({"content": bundled["photos"][1]["file"]}, bundled)
+    content, _, result = presets.pair(handlers, {"content": bundled["photos"][1]["file"]}, bundled).values()
     assert result == (content, content)
 
 
@@ -418,9 +439,9 @@ def test_a_visitor_has_only_so_many_runs_waiting(mine: int, others: int, refused
     context.run(LocalContext.blocks.set, queue_of(*["me"] * mine, *["you"] * others))
     if refused:
         with pytest.raises(gr.Error, match="already waiting"):
-            context.run(crowd.check_turn, request)
+            context.run(crowd.check_turn, request, Limits().waiting)
     else:
-        context.run(crowd.check_turn, request)
+        context.run(crowd.check_turn, request, Limits().waiting)
 
 
 @pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/call/stylize"])
@@ -429,14 +450,13 @@ def test_a_program_cannot_fill_the_queue_either(path: str, host: str, waiting: i
     async def answer(request: Request) -> PlainTextResponse:
         return PlainTextResponse("in")
 
-    app: Any = Starlette(
-        routes=[Route("/{path:path}", answer, methods=["GET", "POST"])], middleware=[Middleware(crowd.Turnstile)]
-    )
+    turnstile = Middleware(crowd.Turnstile, waiting=Limits().waiting)
+    app: Any = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])], middleware=[turnstile])
     app.get_blocks = lambda: queue_of(*["one"] * waiting)
     client = TestClient(app, client=(host, 5000))
-    found = client.post(path)
-    assert found.status_code == (429 if refused else 200)
-    assert (found.json()["detail"] == crowd.ENOUGH) if refused else found.text == "in"
+    response = client.post(path)
+    assert response.status_code == (429 if refused else 200)
+    assert (response.json()["detail"] == crowd.TOO_MANY) if refused else response.text == "in"
     assert client.get(path).text == client.post("/gradio_api/upload").text == "in"
 
 
@@ -444,15 +464,15 @@ def test_visitors_do_not_see_each_other(pictures: tuple[str, str]) -> None:
     one, _ = painted(pictures, strength=20)
     two, _ = painted(pictures, strength=80)
     assert one != two and len(shown(one)["visit"]["value"]) == len(shown(two)["visit"]["value"]) == 1
-    assert handlers.current(one).asked["strength"] == 20 and handlers.current(two).asked["strength"] == 80
+    assert handling.current(one).settings.strength == 20 and handling.current(two).settings.strength == 80
 
 
 def test_a_run_leaves_one_line_in_the_log_without_names(
     pictures: tuple[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO, "styletransfer.page.handlers"):
+    with caplog.at_level(logging.INFO, "styletransfer.studio.session"):
         painted(pictures)
-    (record,) = [record for record in caplog.records if record.name == "styletransfer.page.handlers"]
+    (record,) = [record for record in caplog.records if record.name == "styletransfer.studio.session"]
     entry = json.loads(record.message)
     assert entry.pop("seconds") > 0
     assert entry == {"event": "run", "size": 32, "steps": [3, 2], "network": "builtin", "outcome": "done"}
@@ -460,7 +480,7 @@ def test_a_run_leaves_one_line_in_the_log_without_names(
 
 def watch_closing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when the core's generator is closed or ends."""
-    closed, iterate = threading.Event(), running.iterate
+    closed, iterate = threading.Event(), frames.iterate
 
     def watched(*arguments: Any, **options: Any) -> Iterator[Any]:
         try:
@@ -468,16 +488,16 @@ def watch_closing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
         finally:
             closed.set()
 
-    monkeypatch.setattr(running, "iterate", watched)
+    monkeypatch.setattr(frames, "iterate", watched)
     return closed
 
 
 def test_a_visit_that_ends_drops_its_pictures(pictures: tuple[str, str]) -> None:
-    state = next(block for block in app.demo.blocks.values() if isinstance(block, gr.State) and block.value is None)
+    state = next(block for block in demo.blocks.values() if isinstance(block, gr.State) and block.value is None)
     key, _ = painted(pictures)
-    folder = Path(handlers.current(key).folder.name)
+    folder = Path(handling.current(key).folder.name)
     state.delete_callback(key)
-    assert not folder.exists() and studio.STORE.get(key) is None
+    assert not folder.exists() and STORE.get(key) is None
 
 
 def test_blobs_of_painted_regions_are_bounded() -> None:
@@ -509,10 +529,10 @@ def test_examples_without_their_files_are_left_out(tmp_path: Path) -> None:
         "pairs": [{"content": "a.jpg", "style": "b.jpg"}, {"content": "a.jpg", "style": "gone.jpg"}],
     }
     (tmp_path / "examples.json").write_text(json.dumps(listed))
-    found = controls.load_examples(tmp_path)
-    assert [entry["title"] for entry in found["photos"]] == ["A"]
-    assert found["pairs"] == [{"content": str(tmp_path / "a.jpg"), "style": str(tmp_path / "b.jpg")}]
-    assert found["results"] == []
+    bundled = controls.load_examples(tmp_path)
+    assert [entry["title"] for entry in bundled["photos"]] == ["A"]
+    assert bundled["pairs"] == [{"content": str(tmp_path / "a.jpg"), "style": str(tmp_path / "b.jpg")}]
+    assert bundled["results"] == []
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}"])
@@ -522,7 +542,7 @@ def test_a_broken_list_of_examples_is_an_empty_one(tmp_path: Path, text: str) ->
 
 
 def test_the_page_opens_without_examples(tmp_path: Path) -> None:
-    assert isinstance(app.page.build_demo(tmp_path / "none"), gr.Blocks)
+    assert isinstance(app.page.build_demo(server, tmp_path / "none"), gr.Blocks)
 
 
 def test_a_picture_is_chosen_by_its_number() -> None:
@@ -535,12 +555,12 @@ def test_a_picture_is_chosen_by_its_number() -> None:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[str]:
-    server, url, _ = app.demo.launch(prevent_thread_lock=True, quiet=True, **app.page.launch_options())
-    app.page.add_health(app.demo, server)
+    web_app, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **app.page.launch_options(server))
+    app.page.add_health(demo, web_app, server.limits)
     try:
         yield url
     finally:
-        app.demo.close(verbose=False)
+        demo.close(verbose=False)
 
 
 def test_what_the_page_does_with_itself_is_no_endpoint(served: str) -> None:
@@ -553,7 +573,7 @@ def test_what_the_page_does_with_itself_is_no_endpoint(served: str) -> None:
 def test_operators_see_that_it_runs_and_what_is_waiting(served: str) -> None:
     health = httpx.get(f"{served}healthz").json()
     assert health["status"] == "ok" and health["ready"] is True
-    assert (health["running"], health["waiting"]) == (0, 0) and health["limits"]["size"] == studio.LIMITS.size
+    assert (health["running"], health["waiting"]) == (0, 0) and health["limits"]["size"] == server.limits.size
 
 
 def test_the_way_past_the_queue_is_closed(served: str) -> None:

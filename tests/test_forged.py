@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from gradio.components import Component
 from pydantic import ValidationError
-from test_app import app, pytestmark  # noqa: F401  # the page, made without warnings
+from test_app import demo, pytestmark  # noqa: F401  # the page, made without warnings
 
 FILE = {"path": str(Path(__file__))}
 FORGED: list[Any] = [
@@ -24,8 +24,8 @@ FORGED: list[Any] = [
 
 def inputs() -> list[Component]:
     """Every component that a request can give a value for, and whose value is made of files."""
-    numbers = {block._id for fn in app.demo.fns.values() if fn.fn for block in fn.inputs}
-    found = [app.demo.blocks[number] for number in sorted(numbers)]
+    numbers = {block._id for fn in demo.fns.values() if fn.fn for block in fn.inputs}
+    found = [demo.blocks[number] for number in sorted(numbers)]
     return [each for each in found if isinstance(each, Component) and "path" in str(model_of(each))]
 
 

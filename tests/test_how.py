@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import gradio as gr
@@ -18,11 +17,14 @@ import torch
 from PIL import Image
 from small import _a_small_network, _collect_garbage, finished, two_pictures  # noqa: F401
 
-from styletransfer import load_image, studio
+from styletransfer import load_image
 from styletransfer import stylize as core_stylize
 from styletransfer.page import build_demo, how, launch_options
 from styletransfer.page.controls import load_examples
+from styletransfer.studio.kept import STORE, Visit
+from styletransfer.studio.server import Limits, Server
 
+SERVER = Server()
 EXAMPLES = Path(__file__).parents[1] / "examples"
 TEXTS = ("how", "formula", "about")
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -52,9 +54,9 @@ def demo() -> gr.Blocks:
             with gr.Tab("Paint"):
                 pair = [gr.Image(bundled[kind][3]["file"], type="filepath") for kind in ("photos", "styles")]
             with gr.Tab("How it works"):
-                how.how_tab(bundled, *pair, key)
+                how.how_tab(SERVER, bundled, content=pair[0], style=pair[1], key=key)
             with gr.Tab("About"):
-                how.about_tab()
+                how.about_tab(SERVER.limits)
     return page.queue(api_open=False)
 
 
@@ -75,40 +77,47 @@ def captions(markup: str) -> list[str]:
 # --- what is computed and shown
 
 
+def explained(content: str | None, style: str | None, **options: Any) -> Any:
+    return how.explained(content, style, limits=SERVER.limits, **options)
+
+
 def test_pictures_appear_one_after_another_and_nothing_is_sent_twice(pictures: tuple[str, str]) -> None:
-    first, start, *steps, last = how.explained(*pictures)
-    skip = gr.skip()
-    assert "loading" in first[0] and list(first[1:]) == [skip] * 3 and list(last[1:]) == [skip] * 3
-    assert [len(images(markup)) for markup in start[1:]] == [1, 1, 4]  # two originals, two tables at two layers
-    shown = [[None if row == skip else len(images(row)) for row in step[1:]] for step in steps]
-    assert shown == [[2, None, None], [3, None, None], [None, 2, None], [None, 3, None]]
-    assert [f"picture {number} of 4" in step[0] for number, step in enumerate(steps, 1)] == [True] * 4
-    assert "Done in" in last[0] and "built-in network" in last[0]
+    first, start, *steps, last = explained(*pictures)
+    assert "loading" in first["status"] and list(first) == list(last) == ["status"]
+    counts = {kind: len(images(start[kind])) for kind in ("content", "style", "grams")}
+    assert counts == {"content": 1, "style": 1, "grams": 4}  # two originals, two tables at two layers
+    shown = [{kind: len(images(markup)) for kind, markup in step.items() if kind != "status"} for step in steps]
+    assert shown == [{"content": 2}, {"content": 3}, {"style": 2}, {"style": 3}]
+    assert [f"picture {number} of 4" in step["status"] for number, step in enumerate(steps, 1)] == [True] * 4
+    assert "Done in" in last["status"] and "built-in network" in last["status"]
 
 
 def test_frames_wait_at_their_size_so_that_nothing_jumps(pictures: tuple[str, str]) -> None:
-    _, start, *steps, _ = how.explained(*pictures)
-    for row, width in ((1, 3), (2, 3)):
-        states = [step[row] for step in (start, *steps) if isinstance(step[row], str)]
+    _, start, *steps, _ = explained(*pictures)
+    for row, width in (("content", 3), ("style", 3)):
+        states = [step[row] for step in (start, *steps) if row in step]
         assert [state.count("<figure") for state in states] == [width] * len(states)
         assert "wait" in states[0] and "wait" not in states[-1]
-    assert f"aspect-ratio:{40 / 32:.3f}" in start[1] and "aspect-ratio:1.000" in start[2]
+    assert f"aspect-ratio:{40 / 32:.3f}" in start["content"] and "aspect-ratio:1.000" in start["style"]
 
 
 def test_a_reconstruction_is_told_by_its_layers(pictures: tuple[str, str]) -> None:
-    *_, content, _, style, _ = how.explained(*pictures)
-    assert captions(content[1])[0] == "the photograph" and captions(style[2])[0] == "the painting"
-    assert [words.split()[0] for words in captions(content[1])[1:]] == ["relu1_1", "relu2_1"]
-    assert [words.split("  ")[0] for words in captions(style[2])[1:]] == ["relu1_1", "+ relu2_1"]
-    assert all(re.search(r"pixels off by \d+ %$", words) for words in captions(content[1])[1:])
+    *_, content, _, style, _ = explained(*pictures)
+    assert captions(content["content"])[0] == "the photograph" and captions(style["style"])[0] == "the painting"
+    assert [words.split()[0] for words in captions(content["content"])[1:]] == ["relu1_1", "relu2_1"]
+    assert [words.split("  ")[0] for words in captions(style["style"])[1:]] == ["relu1_1", "+ relu2_1"]
+    assert all(re.search(r"pixels off by \d+ %$", words) for words in captions(content["content"])[1:])
 
 
 def test_the_result_s_tables_stand_beside_those_of_its_pair(pictures: tuple[str, str]) -> None:
     same = load_image(pictures[1])
-    _, start, *_ = how.explained(*pictures, same)
-    assert len(images(start[3])) == 6
-    assert captions(start[3])[::3] == ["painting", "painting"] and captions(start[3])[2::3] == ["result 0", "result 0"]
-    tables = [picture.tobytes() for picture in images(start[3])]
+    _, start, *_ = explained(*pictures, result=same)
+    assert len(images(start["grams"])) == 6
+    assert captions(start["grams"])[::3] == ["painting", "painting"] and captions(start["grams"])[2::3] == [
+        "result 0",
+        "result 0",
+    ]
+    tables = [picture.tobytes() for picture in images(start["grams"])]
     assert tables[0] == tables[2] != tables[1]
 
 
@@ -122,10 +131,10 @@ def test_once_it_is_closed_no_further_picture_is_made(
         return core_stylize(*given, **options)
 
     monkeypatch.setattr("styletransfer.explain.stylize", watched)
-    running = how.explained(*pictures)
+    running = explained(*pictures)
     while not made:
         next(running)
-    running.close()  # type: ignore[attr-defined]
+    running.close()
     assert len(made) == 1
 
 
@@ -133,21 +142,20 @@ def test_once_it_is_closed_no_further_picture_is_made(
 def test_without_a_pair_there_is_a_sentence(pictures: tuple[str, str], missing: int) -> None:
     given = [None if number == missing else path for number, path in enumerate(pictures)]
     with pytest.raises(gr.Error, match="There is no pair yet"):
-        next(how.explained(*given))
+        next(explained(*given))
 
 
 def test_a_broken_picture_gets_a_sentence(pictures: tuple[str, str], tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("no picture")
     with pytest.raises(gr.Error, match=r"'text\.png' is no picture"):
-        list(how.explained(str(tmp_path / "text.png"), pictures[1]))
+        list(explained(str(tmp_path / "text.png"), pictures[1]))
 
 
 def test_a_lent_gpu_is_left_to_the_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
-    monkeypatch.setattr("styletransfer.studio.running.network_for", asked.append)
+    monkeypatch.setattr("styletransfer.studio.frames.network_for", asked.append)
     for zero in (True, False):
-        monkeypatch.setattr(studio, "LIMITS", SimpleNamespace(zero=zero))
-        how.network_in_use()
+        how.network_in_use(Limits(zero=zero))
     assert [config.device for config in asked] == ["cpu", "auto"]
 
 
@@ -155,31 +163,31 @@ def test_a_lent_gpu_is_left_to_the_runs(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.fixture
-def visit() -> Iterator[studio.Visit]:
-    visit = studio.Visit()
+def visit() -> Iterator[Visit]:
+    visit = Visit()
     yield visit
     visit.clear()
 
 
 def test_the_visitor_s_own_result_is_known_by_what_it_was_made_of(
-    pictures: tuple[str, str], visit: studio.Visit, tmp_path: Path
+    pictures: tuple[str, str], visit: Visit, tmp_path: Path
 ) -> None:
     kept = finished(pictures)
     visit.add(kept)
-    key = studio.STORE.add(visit)
+    key = STORE.add(visit)
     copies = [shutil.copy(path, tmp_path / f"copy{Path(path).suffix}") for path in pictures]
-    found = how.result_of(str(copies[0]), str(copies[1]), key, [])
+    found = how.result_of((str(copies[0]), str(copies[1])), key, [])
     assert found is not None and torch.equal(found, kept.image())
-    assert how.result_of(str(copies[1]), str(copies[0]), key, []) is None
-    assert how.result_of(*pictures, None, []) is None and how.result_of(*pictures, "no such key", []) is None
-    studio.STORE.drop(key)
+    assert how.result_of((str(copies[1]), str(copies[0])), key, []) is None
+    assert how.result_of(pictures, None, []) is None and how.result_of(pictures, "no such key", []) is None
+    STORE.drop(key)
 
 
 def test_a_bundled_pair_has_its_bundled_result(pictures: tuple[str, str]) -> None:
     results = load_examples(EXAMPLES)["results"]
-    found = how.result_of(results[1]["content"], results[1]["style"], None, results)
+    found = how.result_of((results[1]["content"], results[1]["style"]), None, results)
     assert found is not None and torch.equal(found, load_image(results[1]["file"]))
-    assert how.result_of(results[1]["content"], pictures[1], None, results) is None
+    assert how.result_of((results[1]["content"], pictures[1]), None, results) is None
 
 
 def test_a_file_that_is_gone_is_like_no_other(pictures: tuple[str, str], tmp_path: Path) -> None:
@@ -202,7 +210,8 @@ def test_what_computes_waits_in_the_line_of_the_runs_and_nothing_is_public(demo:
 def test_the_tabs_open_without_examples() -> None:
     with gr.Blocks(analytics_enabled=False):
         pair = [gr.Image(), gr.Image()]
-        how.how_tab({"photos": [], "styles": [], "pairs": [], "results": []}, *pair, gr.State(None))
+        nothing: dict[str, list[Any]] = {"photos": [], "styles": [], "pairs": [], "results": []}
+        how.how_tab(SERVER, nothing, content=pair[0], style=pair[1], key=gr.State(None))
 
 
 class Tags(HTMLParser):
@@ -240,7 +249,7 @@ def test_texts_are_well_formed_and_ask_nobody_for_anything(name: str) -> None:
 
 
 def test_the_words_explained_are_those_of_the_page() -> None:
-    config = build_demo(EXAMPLES).get_config_file()
+    config = build_demo(SERVER, EXAMPLES).get_config_file()
     labels = {
         str(words).lower()
         for component in config["components"]
@@ -263,7 +272,7 @@ def page(demo: gr.Blocks) -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("there is no chromium on this computer")
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options())
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(SERVER))
     wrong: list[str] = []
     try:
         with sync_api.sync_playwright() as playwright:

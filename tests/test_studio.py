@@ -21,12 +21,15 @@ from small import QUICK, finished, job, small_network, two_pictures
 from styletransfer import RECIPES, Config, StyleTransferError, load_image, recolor, resize, stylize
 from styletransfer.cli import build_parser, configured
 from styletransfer.images import read_settings
+from styletransfer.studio import frames
 from styletransfer.studio import kept as keeping
-from styletransfer.studio import request, running
+from styletransfer.studio.job import Job, checked
 from styletransfer.studio.kept import Film, Kept, Store, Visit, within
-from styletransfer.studio.request import FIELDS, LIMITS, Job, command, continued, finer, limits, restored
+from styletransfer.studio.server import Limits, Server, limits
+from styletransfer.studio.session import continuation, run
+from styletransfer.studio.wording import FIELDS, as_text, command, from_address, from_png, from_text
 
-EDITABLE = [name for name in FIELDS if name not in ("weights", "device")]
+LIMITS = Limits()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -67,38 +70,38 @@ def test_the_server_checks_again(pictures: tuple[str, str], change: dict[str, An
 
 def test_missing_and_too_many_pictures_are_named(pictures: tuple[str, str]) -> None:
     content, style = pictures
-    for given, words in (((None, [style]), "no picture"), ((content, []), "no style"), ((content, [style] * 5), "5")):
+    for one, several, words in ((None, [style], "no picture"), (content, [], "no style"), (content, [style] * 5, "5")):
         with pytest.raises(StyleTransferError, match=f"there (is|are) {words}"):
-            request.checked(*given, QUICK)
+            checked(Server(), QUICK, content=one, styles=several)
 
 
 def test_weights_of_the_command_line_are_for_the_vgg_networks_alone(pictures: tuple[str, str]) -> None:
     for network, weights in (("vgg19-caffe", "some.pth"), ("auto", None), ("builtin", None)):
-        assert job(pictures, network=network, weights="some.pth").settings["weights"] == weights
+        assert job(pictures, network=network, weights="some.pth").config.weights == weights
 
 
 def test_limits_depend_on_who_shares_the_computer() -> None:
-    assert limits({}, gpu=False) == request.Limits()
+    assert limits({}, gpu=False) == Limits()
     assert (limits({"SPACE_ID": "a/b"}, gpu=False).size, limits({"SPACE_ID": "a/b"}, gpu=True).size) == (1024, 2048)
     zero = limits({"SPACE_ID": "a/b", "SPACES_ZERO_GPU": "1"}, gpu=False)
     assert zero.zero and zero.seconds == 100 and zero.size == 2048
 
 
-def test_on_a_lent_gpu_the_time_grows_with_size_and_steps_up_to_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(request, "LIMITS", limits({"SPACE_ID": "a/b", "SPACES_ZERO_GPU": "1"}, gpu=False))
+def test_on_a_lent_gpu_the_time_grows_with_size_and_steps_up_to_the_limit() -> None:
+    zero = limits({"SPACE_ID": "a/b", "SPACES_ZERO_GPU": "1"}, gpu=False)
     small, large, longer = (
-        request.allowed_seconds(Config(size=size, iterations=steps))
+        zero.seconds_for(Config(size=size, iterations=steps))
         for size, steps in ((256, (10,)), (512, (10,)), (512, (20,)))
     )
     assert 15 < small < large < longer < 100
     assert longer - 15 == pytest.approx(2 * (large - 15)) and large - 15 == pytest.approx(4 * (small - 15))
-    assert request.allowed_seconds(Config(size=2048, iterations=(1000,))) == 100
+    assert zero.seconds_for(Config(size=2048, iterations=(1000,))) == 100
 
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_survives_its_way_through_text(name: str) -> None:
-    shown = {field: request.as_text(getattr(RECIPES[name], field)) for field in FIELDS}
-    assert Config(**{field: request.parsed(field, value) for field, value in shown.items()}) == RECIPES[name]
+    shown = {field: as_text(getattr(RECIPES[name], field)) for field in FIELDS}
+    assert Config(**{field: from_text(field, value) for field, value in shown.items()}) == RECIPES[name]
 
 
 # --- as a command
@@ -134,13 +137,13 @@ def test_the_command_is_as_short_as_it_can_be() -> None:
 
 def test_settings_of_a_picture_come_back(pictures: tuple[str, str]) -> None:
     kept = finished(pictures, strength=70, seed=5)
-    config, changed = restored(read_settings(kept.file("png")))
-    assert config == Config.from_dict(kept.job.settings) and changed == ""
+    config, changed = from_png(read_settings(kept.file("png")), LIMITS)
+    assert config == kept.job.config and changed == ""
 
 
 def test_settings_never_name_files_or_devices_of_the_server_and_fit_its_limits() -> None:
     given = {**Config().to_dict(), "weights": "/etc/passwd", "device": "cuda:7", "size": "original", "init": "image"}
-    config, changed = restored({"config": given})
+    config, changed = from_png({"config": given}, LIMITS)
     assert (config.weights, config.device, config.size, config.init) == (None, "auto", LIMITS.size, "content")
     assert "size is 2048 here, not original" in changed and "starts from the photograph" in changed
 
@@ -148,7 +151,7 @@ def test_settings_never_name_files_or_devices_of_the_server_and_fit_its_limits()
 @pytest.mark.parametrize("metadata", [{}, {"config": 3}, {"config": {"nothing": 1}}, {"config": {"size": "x"}}])
 def test_settings_that_are_none_are_refused(metadata: dict[str, Any]) -> None:
     with pytest.raises(StyleTransferError):
-        restored(metadata)
+        from_png(metadata, LIMITS)
 
 
 @pytest.mark.parametrize(
@@ -160,40 +163,59 @@ def test_settings_that_are_none_are_refused(metadata: dict[str, Any]) -> None:
          {"style_scale": 0.5, "size": 640, "seed": 7, "color": "match"}, []),
         ({"quality": "none", "strength": "many", "size": "9999"}, "balanced", {}, ["quality", "strength", "size"]),
         ({"device": "cuda", "weights": "/etc/passwd", "__theme": "dark"}, "balanced", {}, ["device", "weights"]),
-        ({"size": "300.5", "brush": "nan", "network": "vgg99"}, "balanced", {}, ["size", "network", "brush"]),
+        ({"size": "300.5", "brush": "nan", "network": "vgg99"}, "balanced", {}, ["brush", "size", "network"]),
     ],
 )  # fmt: skip
 def test_an_address_presets_what_it_may(
     query: dict[str, str], recipe: str, changes: dict[str, Any], ignored: list[str]
 ) -> None:
-    wanted = {**RECIPES[recipe].to_dict(), **changes}
-    assert request.preset(query) == (recipe, wanted, ignored)
+    assert from_address(query, LIMITS) == (recipe, replace(RECIPES[recipe], **changes), ignored)
 
 
 # --- the run
 
 
+def out_of_time(asked: Job) -> Job:
+    return replace(asked, limits=replace(asked.limits, seconds=0.0))
+
+
 def test_frames_end_where_the_core_ends(pictures: tuple[str, str]) -> None:
     asked = job(pictures, strength=70)
-    *_, last = running.paint(asked)
-    wanted = stylize(load_image(pictures[0]), [load_image(pictures[1])], Config.from_dict(asked.settings))
+    *_, last = frames.paint(asked)
+    wanted = stylize(load_image(pictures[0]), [load_image(pictures[1])], asked.config)
     assert np.array_equal(last.raw, wanted.raw.numpy())
     assert last.metadata == wanted.metadata and last.progress == 1
     assert last.losses == {name: wanted.history[-1][name] for name in last.losses}
 
 
-def test_on_zerogpu_frames_and_jobs_can_be_pickled(pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "LIMITS", replace(LIMITS, zero=True))
-    again = list(running.paint(pickle.loads(pickle.dumps(job(pictures)))))[-1]
+def test_frames_and_jobs_can_be_pickled(pictures: tuple[str, str]) -> None:
+    again = list(frames.paint(pickle.loads(pickle.dumps(job(pictures)))))[-1]
     copy = pickle.loads(pickle.dumps(again))
     assert np.array_equal(copy.raw, again.raw) and copy.metadata == again.metadata and copy.step is None
+    assert again.step is not None
 
 
 def test_out_of_time_the_picture_so_far_is_the_result(pictures: tuple[str, str]) -> None:
-    asked = job(pictures, iterations="1000")._replace(seconds=0.0)
-    frames = [frame for frame in running.paint(asked) if frame.raw is not None]
-    assert len(frames) == 1 and frames[0].metadata["outcome"] == "stopped"
-    assert frames[0].text.startswith("scale 1 of 2 · step 1 of 1000")
+    asked = out_of_time(job(pictures, iterations="1000"))
+    painted = [frame for frame in frames.paint(asked) if frame.raw is not None]
+    assert len(painted) == 1 and painted[0].metadata["outcome"] == "stopped"
+    assert painted[0].text.startswith("scale 1 of 2 · step 1 of 1000")
+
+
+def test_the_pictures_of_a_run_are_read_once_and_the_first_is_saved_once(
+    pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = []
+
+    def watched(path: str, **options: Any) -> Any:
+        paths.append(path)
+        return load_image(path, **options)
+
+    monkeypatch.setattr(frames, "load_image", watched)
+    kept = finished(pictures)
+    assert paths == [*pictures]
+    written = Path(kept.before).stat().st_mtime_ns
+    assert Path(kept.before).stat().st_mtime_ns == written
 
 
 def test_a_load_in_progress_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,52 +226,52 @@ def test_a_load_in_progress_tells_how_far_it_is(monkeypatch: pytest.MonkeyPatch)
         assert shown.wait(60)
         return f"the network for {config.network}"
 
-    monkeypatch.setattr(running, "network_for", network_for)
-    told = running.loading(Config(network="vgg19"))
-    assert next(told).text == "10 of 52 MB"
+    monkeypatch.setattr(frames, "network_for", network_for)
+    lines = frames.loading(Config(network="vgg19"))
+    assert next(lines).text == "10 of 52 MB"
     shown.set()
     with pytest.raises(StopIteration) as end:
-        next(told)
+        next(lines)
     assert end.value.value == "the network for vgg19"
 
 
 def test_two_networks_stay_loaded() -> None:
-    first = running.network_for(Config())
-    assert running.network_for(Config(strength=3)) is first
+    first = frames.network_for(Config())
+    assert frames.network_for(Config(strength=3)) is first
     for layers in (("relu1_1",), ("relu2_1",)):
-        running.network_for(Config(style_layers=layers))
-    assert len(running._networks) == 2
-    assert running.network_for(Config()) is not first
+        frames.network_for(Config(style_layers=layers))
+    assert len(frames._networks) == 2
+    assert frames.network_for(Config()) is not first
 
 
 def test_sketches_are_painted_one_after_the_other(pictures: tuple[str, str]) -> None:
     jobs = [job(pictures, strength=strength) for strength in (20, 80)]
-    found = list(running.sketch(jobs))
+    found = list(frames.sketch(jobs))
     assert sorted({number for number, _ in found}) == [0, 1] and found[-1][0] == 1
     for number, asked in enumerate(jobs):
-        *_, last = running.paint(asked)
+        *_, last = frames.paint(asked)
         assert np.array_equal([frame for at, frame in found if at == number][-1].raw, last.raw)
 
 
 def test_the_words_of_a_step() -> None:
     step: Any = SimpleNamespace(scale=1, scales=3, iteration=48, iterations=140, progress=0.25)
-    assert running.words(step, 2.0) == "scale 2 of 3 · step 48 of 140 · about 6 s left"
-    assert running.words(step, 100.0) == "scale 2 of 3 · step 48 of 140 · about 5 min left"
-    assert running.words(step, 0.5) == "scale 2 of 3 · step 48 of 140"
-    assert running.words(step, 2.0, before=0.15).endswith("about 15 s left")
+    assert frames.words(step, 2.0) == "scale 2 of 3 · step 48 of 140 · about 6 s left"
+    assert frames.words(step, 100.0) == "scale 2 of 3 · step 48 of 140 · about 5 min left"
+    assert frames.words(step, 0.5) == "scale 2 of 3 · step 48 of 140"
+    assert frames.words(step, 2.0, progress_before=0.15).endswith("about 15 s left")
 
 
 def test_the_loss_curve_is_short_and_has_the_last_step() -> None:
     history = [
         {"scale": 0.0, "iteration": i, "total": 10.0**-i, "style": 10.0**-i, "style/relu1_1": 1.0} for i in range(9)
     ]
-    assert running.loss_curve(history) == {
+    assert frames.loss_curve(history) == {
         name: pytest.approx([-float(i) for i in range(9)]) for name in ("total", "style")
     }
-    long = running.loss_curve([{"total": float(i + 1), "content": 1.0, "style": 1.0} for i in range(5000)])
-    assert 100 < sum(map(len, long.values())) <= running.CURVE_POINTS
+    long = frames.loss_curve([{"total": float(i + 1), "content": 1.0, "style": 1.0} for i in range(5000)])
+    assert 100 < sum(map(len, long.values())) <= frames.CURVE_POINTS
     assert long["total"][-1] == pytest.approx(np.log10(5000))
-    assert running.loss_curve([{"total": np.nan}, {"total": np.inf}, {"total": 0.0}]) == {"total": [-12, 30, -12]}
+    assert frames.loss_curve([{"total": np.nan}, {"total": np.inf}, {"total": 0.0}]) == {"total": [-12, 30, -12]}
 
 
 # --- going on
@@ -257,56 +279,66 @@ def test_the_loss_curve_is_short_and_has_the_last_step() -> None:
 
 def test_a_finished_run_goes_on_with_its_optimiser(pictures: tuple[str, str]) -> None:
     kept = finished(pictures)
-    *_, last = running.paint(continued(kept.job, kept.metadata["steps"], 4), kept.step)
-    *_, whole = running.paint(job(pictures, iterations="3, 6"))
+    *_, last = frames.paint(kept.job.continued(kept.metadata["steps"], 4), kept.step)
+    *_, whole = frames.paint(job(pictures, iterations="3, 6"))
     assert np.array_equal(last.raw, whole.raw) and last.metadata == whole.metadata
 
 
 def test_a_stopped_run_goes_on_to_its_end(pictures: tuple[str, str]) -> None:
     asked = job(pictures)
-    first = next(frame for frame in running.paint(asked._replace(seconds=0.0)) if frame.raw is not None)
-    *_, last = running.paint(continued(asked, first.metadata["steps"], 0), first.step)
-    *_, whole = running.paint(asked)
+    first = next(frame for frame in frames.paint(out_of_time(asked)) if frame.raw is not None)
+    *_, last = frames.paint(asked.continued(first.metadata["steps"], 0), first.step)
+    *_, whole = frames.paint(asked)
     assert np.array_equal(last.raw, whole.raw)
 
 
 def test_steps_that_were_the_networks_choice_are_gone_on_from(pictures: tuple[str, str]) -> None:
     asked = job(pictures, iterations="")
-    assert asked.settings["iterations"] == []
-    assert continued(asked, (12, 54), 50).settings["iterations"] == [12, 104]
-    assert continued(asked, (12, 54), 0).settings["iterations"] == []
+    assert asked.config.iterations == ()
+    assert asked.continued((12, 54), 50).config.iterations == (12, 104)
+    assert asked.continued((12, 54), 0).config.iterations == ()
 
 
 def test_without_a_state_the_run_starts_anew_from_the_picture(pictures: tuple[str, str]) -> None:
     kept = finished(pictures)
-    anew = continued(kept.job, kept.metadata["steps"], 2, kept.raw.numpy())
-    assert (anew.settings["init"], anew.settings["scales"], anew.settings["iterations"]) == ("image", [1.0], [2])
-    config = Config.from_dict(anew.settings)
+    anew = kept.job.restarted(kept.raw.numpy(), 2)
+    assert (anew.config.init, anew.config.scales, anew.config.iterations) == ("image", (1.0,), (2,))
     content, style = map(load_image, pictures)
-    wanted = stylize(content, [style], config, init_image=kept.raw)
-    *_, last = running.paint(anew)
+    wanted = stylize(content, [style], anew.config, init_image=kept.raw)
+    *_, last = frames.paint(anew)
     assert np.array_equal(last.raw, wanted.raw.numpy())
 
 
 def test_finer_is_the_next_size_from_where_it_is(pictures: tuple[str, str]) -> None:
     kept = finished(pictures, size=64)
-    larger = finer(kept.job, kept.raw.numpy(), 64)
-    assert larger.settings["size"] == 96 and larger.settings["init"] == "image"
-    assert finer(kept.job, None, LIMITS.size - 32).settings["size"] == LIMITS.size
+    larger = kept.job.finer(kept.raw.numpy())
+    assert larger.config.size == 96 and larger.config.init == "image"
+    assert kept.job.finer(np.zeros((1, 3, 1, LIMITS.size - 32))).config.size == LIMITS.size
     with pytest.raises(StyleTransferError, match=f"at most {LIMITS.size}"):
-        finer(kept.job, None, LIMITS.size)
+        kept.job.finer(np.zeros((1, 3, 1, LIMITS.size)))
+
+
+def test_a_finer_picture_is_continued_with_its_optimiser(pictures: tuple[str, str]) -> None:
+    kept, visit = finished(pictures, size=64), Visit()
+    for _ in run(kept.job.finer(kept.raw.numpy()), visit):
+        pass
+    assert visit.current is not None
+    further, resume = continuation(visit.current)
+    *_, last = frames.paint(further, resume)
+    assert resume is not None and last.metadata["steps"] == [60] and last.metadata["outcome"] == "done"
+    visit.clear()
 
 
 def test_a_large_state_loses_its_oldest_pairs_and_then_all(pictures: tuple[str, str]) -> None:
     step = finished(pictures, iterations="6").step
     assert step is not None
-    size, memory = running.state_bytes(step.state), step.state.solver.memory
+    size, memory = frames.state_bytes(step.state), step.state.solver.memory
     assert len(memory) > 2 and within(step, size) is step
     tensors = [tensor for pair in memory for tensor in pair]
     assert size > sum(tensor.nbytes for tensor in tensors)
     smaller = within(step, size - 1)
     assert smaller is not None and smaller.state.solver.memory == memory[1:]
-    assert running.state_bytes(smaller.state) <= size - 1
+    assert frames.state_bytes(smaller.state) <= size - 1
     assert within(step, 100) is None
 
 
@@ -318,22 +350,22 @@ def test_regions_go_to_the_style_of_their_colour(tmp_path: Path, pictures: tuple
     strokes[:, :50] = (0xE8, 0x33, 0x6D, 255)
     strokes[:40, 50:] = (0x1D, 0x90, 0xE0, 255)  # not quite the brush's colour, as an editor's canvas may have it
     Image.fromarray(strokes).save(tmp_path / "strokes.png")
-    asked = job(pictures, regions=str(tmp_path / "strokes.png"))._replace(styles=(pictures[1],) * 2)
-    first, second = running.masks(asked, (320, 400))
+    asked = replace(job(pictures, regions=str(tmp_path / "strokes.png")), styles=(pictures[1],) * 2)
+    first, second = frames.masks(asked, (320, 400))
     assert first is not None and second is not None and first.shape == (1, 1, 320, 400)
     assert (first[..., :190] == 1).all() and (first[..., 210:] == 0).all()
     assert (second[..., :150, 210:] == 1).all() and (second[..., 170:, :] == 0).all()
     assert 0.2 < float(first[0, 0, 100, 200]) < 0.8  # a soft edge
-    rest, again = running.masks(asked._replace(rest="first"), (320, 400))
+    rest, again = frames.masks(replace(asked, rest="first"), (320, 400))
     assert rest is None and torch.equal(again, second)  # type: ignore[arg-type]
 
 
 # --- what is kept
 
 
-def blank(side: int = 2, **options: Any) -> Kept:
+def blank(side: int = 2, color: str = "style", **options: Any) -> Kept:
     picture = torch.zeros(1, 3, side, side)
-    return Kept(Job("", ("",), {}, 1), {}, picture, picture, **options)
+    return Kept(Job("", ("",), Config(), LIMITS), Config(color=color), picture, picture, **options)
 
 
 def visit(*results: Kept) -> Visit:
@@ -346,7 +378,7 @@ def visit(*results: Kept) -> Visit:
 @pytest.mark.parametrize("color", ["style", "content", "match"])
 def test_colours_and_blend_act_after_the_run(pictures: tuple[str, str], color: str) -> None:
     kept = finished(pictures)
-    kept.color, kept.blend = color, 25.0
+    kept.settings, kept.blend = replace(kept.settings, color=color), 25.0
     painted = recolor(kept.raw, load_image(pictures[0]), color)
     wanted = 0.75 * painted + 0.25 * resize(load_image(pictures[0]), (26, 32))
     found = load_image(kept.file("png"))
@@ -406,13 +438,13 @@ def test_a_visit_keeps_its_last_results_and_one_state(monkeypatch: pytest.Monkey
 def test_the_store_is_bounded_and_drops_the_oldest() -> None:
     store = Store(most=3)
     kept = [blank() for _ in range(5)]
-    keys = [store.add(visit(each)) for each in kept]
+    keys = [store.add(visit(result)) for result in kept]
     assert [store.get(key) is not None for key in keys] == [False, False, True, True, True]
-    assert [Path(each.folder.name).exists() for each in kept] == [False, False, True, True, True]
+    assert [Path(result.folder.name).exists() for result in kept] == [False, False, True, True, True]
     assert len(set(keys)) == 5 and all(len(key) >= 20 for key in keys)
     for key in keys:
         store.drop(key)
-    assert not any(Path(each.folder.name).exists() for each in kept)
+    assert not any(Path(result.folder.name).exists() for result in kept)
 
 
 def test_the_store_forgets_what_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

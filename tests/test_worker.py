@@ -33,11 +33,11 @@ def counted(closed: list[int]) -> Iterator[int]:
 
 
 def from_a_new_thread(function: object, *given: object) -> object:
-    found: list[object] = []
-    thread = threading.Thread(target=lambda: found.append(function(*given)))  # type: ignore[operator]
+    returned: list[object] = []
+    thread = threading.Thread(target=lambda: returned.append(function(*given)))  # type: ignore[operator]
     thread.start()
     thread.join(10)
-    return found[0]
+    return returned[0]
 
 
 def test_whoever_asks_one_thread_computes() -> None:
@@ -50,9 +50,9 @@ def test_whoever_asks_one_thread_computes() -> None:
 def test_each_step_of_a_generator_is_taken_and_it_is_closed_in_that_thread() -> None:
     closed: list[int] = []
     steps = counted(closed)
-    found = {from_a_new_thread(next, steps) for _ in range(3)}
+    threads = {from_a_new_thread(next, steps) for _ in range(3)}
     steps.close()  # type: ignore[attr-defined]
-    assert found == {here()}
+    assert threads == {here()}
     assert closed == [here()]
     assert list(inner()) == [here()]
 

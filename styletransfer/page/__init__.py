@@ -1,4 +1,4 @@
-"""The page: the only folder that knows Gradio, and the only one that a headless use of the package never imports."""
+"""The page: the only folder that imports Gradio; the rest of the package never imports it."""
 
 from .demo import build_demo, launch_options
 from .health import add_health

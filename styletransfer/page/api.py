@@ -1,12 +1,12 @@
 """Endpoints for programs: for Gradio's clients, for plain HTTP, and as tools of an MCP server.
 
-Their docstrings are their documentation, and the schemas come from Config's own fields; what arrives is checked by the
-same code as the page's, since a schema stops nobody.
+Their docstrings are their documentation, and their schemas come from the fields of Config. A client need not keep to a
+schema, so arguments are checked by the same code as the page's.
 """
 
 from __future__ import annotations
 
-import time
+import inspect
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from typing import Any
@@ -15,30 +15,21 @@ import gradio as gr
 from gradio.components.api_component import Api
 from gradio.data_classes import FileData
 
-from .. import studio
 from ..config import StyleTransferError
 from ..recipes import RECIPES, recipe
-from ..studio.request import FIELDS
-from . import handlers
-from .paint import HEAVY
+from ..studio.job import Job, checked
+from ..studio.server import Limits, Server
+from ..studio.wording import FIELDS, NAMES
+from .controls import Bundled
+from .errors import friendly
+from .parts import HEAVY
 
-Bundled = Mapping[str, Sequence[Mapping[str, str]]]
-
-# The parameters that are fields of Config, under the names that people use.
-NAMES = {
-    "strength": "strength",
-    "brush": "style_scale",
-    "size": "size",
-    "color": "color",
-    "network": "network",
-    "seed": "seed",
-}
 DESCRIBED = ("size", "style_scale", "history", "steps", "seconds", "pixels")  # limits that a caller can run into
 LARGEST = 2**53  # JavaScript's largest whole number
 
 
-def add_api(bundled: Bundled) -> None:
-    """Add `/stylize` and `/options` to the page that is being built, with its bundled pictures by name."""
+def add_api(server: Server, bundled: Bundled) -> None:
+    """Add `/stylize` and `/options` to the page that is being built; bundled pictures can be given by name."""
     photos, paintings = bundled["photos"], bundled["styles"]
 
     def stylize(
@@ -67,10 +58,10 @@ def add_api(bundled: Bundled) -> None:
         Returns:
             The picture as a PNG with its settings inside, and progress, losses and settings.
         """
-        with handlers.friendly():
-            photograph, painting = picture(content, "content", photos), picture(style, "style", paintings)
-            given = dict(zip(NAMES, (strength, brush, size, color, network, seed)))
-            yield from painted(job_of(photograph, painting, quality, given))
+        with friendly():
+            settings = dict(strength=strength, style_scale=brush, size=size, color=color, network=network, seed=seed)
+            pictures = picture(content, "content", photos), picture(style, "style", paintings)
+            yield from painted(job_of(server, pictures, quality=quality, settings=settings))
 
     def options() -> dict[str, Any]:
         """What stylize can be asked for: networks, qualities and recipes, colours, bundled pictures, limits, defaults.
@@ -83,17 +74,24 @@ def add_api(bundled: Bundled) -> None:
             "style": named(paintings),
             "quality": list(RECIPES),
             **{name: list(FIELDS[field].metadata["choices"]) for name, field in NAMES.items() if choices(field)},
-            "limits": {name: getattr(studio.LIMITS, name) for name in DESCRIBED},
+            "limits": {name: getattr(server.limits, name) for name in DESCRIBED},
             "defaults": {**{name: FIELDS[field].default for name, field in NAMES.items()}, "quality": "balanced"},
         }
 
     with gr.Row(visible=False):
-        inputs: list[Any] = [Api(None, file_schema(), label) for label in ("Picture", "Style")]
-        inputs += [Api(FIELDS[field].default, schema(field), name.title()) for name, field in NAMES.items()]
-        inputs.append(Api("balanced", enum(RECIPES), "Quality"))
+        inputs: dict[str, Any] = {
+            "content": Api(None, file_schema(), "Picture"),
+            "style": Api(None, file_schema(), "Style"),
+            **{
+                name: Api(FIELDS[field].default, schema(field, server.limits), name.title())
+                for name, field in NAMES.items()
+            },
+            "quality": Api("balanced", enum(RECIPES), "Quality"),
+        }
+        in_order = [inputs[name] for name in inspect.signature(stylize).parameters]
         outputs = [gr.File(label="Result"), gr.JSON(label="Metrics")]
         trigger = gr.Button()
-    trigger.click(stylize, inputs, outputs, api_name="stylize", **HEAVY)
+    trigger.click(stylize, in_order, outputs, api_name="stylize", **HEAVY)
     gr.events.api(options, api_name="options", queue=False)
 
 
@@ -101,28 +99,28 @@ def add_api(bundled: Bundled) -> None:
 
 
 def picture(value: Any, what: str, entries: Sequence[Mapping[str, str]]) -> str:
-    """The path of a picture that is uploaded, or bundled and given by name. Raises StyleTransferError.
+    """The path of an uploaded picture, or of a bundled one given by name. Raises StyleTransferError.
 
-    Gradio has checked a path only where its mark stands beside it: without, it could be any file's of the server.
+    Gradio has checked only the paths that carry its mark: any other could name any file of the server.
     """
     if value is None or isinstance(value, str):
         known = {entry["name"]: entry["file"] for entry in entries}
         if value not in known:
-            given = f"unknown {what} {value!r:.60}" if value else f"there is no {what}"
-            raise StyleTransferError(f"{given}: give a file, or one of {', '.join(known)}")
+            problem = f"unknown {what} {value!r:.60}" if value else f"there is no {what}"
+            raise StyleTransferError(f"{problem}: give a file, or one of {', '.join(known)}")
         return known[value]
     try:
         return FileData.model_validate(value, context={"validate_meta": True}).path
-    except ValueError:  # pydantic's own are among them
+    except ValueError:  # pydantic's errors are ValueErrors
         raise StyleTransferError(f"{what} is no uploaded file: upload one, with handle_file(...) in Python") from None
 
 
-def schema(field: str) -> dict[str, Any]:
+def schema(field: str, limits: Limits) -> dict[str, Any]:
     """A field of Config as JSON schema, within the limits of this server."""
     rule, default = FIELDS[field].metadata, FIELDS[field].default
     if choices(field):
         return enum(rule["choices"])
-    highest = min(rule["high"], getattr(studio.LIMITS, field, LARGEST))
+    highest = min(rule["high"], getattr(limits, field, LARGEST))
     return {"type": "integer" if isinstance(default, int) else "number", "minimum": rule["low"], "maximum": highest}
 
 
@@ -139,17 +137,17 @@ def choices(field: str) -> bool:
 
 
 def named(entries: Sequence[Mapping[str, str]]) -> dict[str, str]:
-    """The names of bundled pictures, and what is on them."""
+    """The names of bundled pictures, and what they show."""
     return {entry["name"]: entry.get("alt", entry["title"]) for entry in entries}
 
 
-def job_of(content: str, style: str, quality: Any, given: Mapping[str, Any]) -> studio.Job:
-    """What is to be painted, all of it checked. Raises StyleTransferError in the endpoint's own words."""
+def job_of(server: Server, pictures: tuple[str, str], *, quality: Any, settings: Mapping[str, Any]) -> Job:
+    """The job of a request, with every part checked. Raises StyleTransferError in the endpoint's own terms."""
     if not isinstance(quality, str):
         raise StyleTransferError(f"quality must be text, got {quality!r:.60}")
-    values = {**recipe(quality).to_dict(), **{NAMES[name]: value for name, value in given.items()}}
+    content, style = pictures
     try:
-        return studio.checked(content, [style], values, weights=handlers.WEIGHTS)
+        return checked(server, {**recipe(quality).to_dict(), **settings}, content=content, styles=[style])
     except StyleTransferError as error:
         raise StyleTransferError(str(error).replace("style_scale", "brush")) from None
 
@@ -157,21 +155,19 @@ def job_of(content: str, style: str, quality: Any, given: Mapping[str, Any]) -> 
 # --- the run
 
 
-def painted(job: studio.Job) -> Iterator[tuple[str | None, dict[str, Any]]]:
+def painted(job: Job) -> Iterator[tuple[str | None, dict[str, Any]]]:
     """The status and losses of a run as it goes, then the file. Raises StyleTransferError."""
     from ..images import read_settings
-    from ..studio.running import fitted
+    from ..studio.kept import Visit
+    from ..studio.session import run
 
-    photograph = fitted(job.content, job.settings["size"])
-    kept = studio.Kept(job, job.settings, photograph, photograph, job.settings["color"])
-    began, outcome = time.monotonic(), "stopped"
+    visit = Visit()  # for this run alone
     try:
-        with closing(studio.paint(job)) as frames:
-            for frame in frames:
+        with closing(run(job, visit)) as moments:
+            for frame, _ in moments:
                 yield None, {"status": frame.text, "progress": frame.progress, "losses": frame.losses}
-        kept.take(frame)
-        file, outcome = kept.file("png"), kept.metadata["outcome"]
+        assert visit.current is not None
+        file = visit.current.file("png")
         yield file, {"progress": 1.0, "losses": frame.losses, "settings": read_settings(file)}
     finally:
-        kept.folder.cleanup()
-        handlers.log_run(job, kept, outcome, time.monotonic() - began)
+        visit.clear()

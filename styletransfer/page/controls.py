@@ -12,18 +12,20 @@ from typing import Any
 import gradio as gr
 
 from ..recipes import RECIPES
-from ..studio import LIMITS, as_text
-from ..studio.request import FIELDS
+from ..studio.server import Limits
+from ..studio.wording import FIELDS, as_text
+
+Bundled = Mapping[str, Sequence[Mapping[str, str]]]  # `photos`, `styles`, `pairs` and `results`, each with its entries
 
 MAIN = ("strength", "style_scale", "size", "network", "seed", "color")
-LEFT_OUT = ("weights", "device", "style_weights")  # the server's own, and what Mix is for
+LEFT_OUT = ("weights", "device", "style_weights")  # the server decides the first two; Mix sets the third
 EXPERT = tuple(name for name in FIELDS if name not in MAIN + LEFT_OUT)
 GROUPS = {"pooling": "Network", "content_layers": "Losses", "style_fit": "Style picture", "scales": "Course"}
 QUALITIES = ("draft", "balanced", "best")
 QUALITY = tuple(name for name in EXPERT if len({getattr(RECIPES[quality], name) for quality in QUALITIES}) > 1)
 
 
-def control(name: str, **options: Any) -> Any:
+def control(name: str, limits: Limits, **options: Any) -> Any:
     """The control of a field of Config, made from the field itself."""
     rule, default = FIELDS[name].metadata, FIELDS[name].default
     options = {"label": name.replace("_", " "), "info": rule["help"], "elem_id": name, **options}
@@ -33,19 +35,19 @@ def control(name: str, **options: Any) -> Any:
         return gr.Checkbox(default, **options)
     if isinstance(default, tuple):
         return gr.Textbox(as_text(default), **options)
-    highest = min(rule["high"], getattr(LIMITS, name, 2**53))  # JavaScript's largest whole number
+    highest = min(rule["high"], getattr(limits, name, 2**53))  # JavaScript's largest whole number
     options = {"minimum": rule["low"], "maximum": highest, **options}
     return gr.Number(default, precision=0 if isinstance(default, int) else None, **options)
 
 
-def slider(name: str, label: str, low: float, step: float) -> gr.Slider:
-    """A field's slider, from the lowest value that is of use up to the highest one that is allowed."""
-    high, default = getattr(LIMITS, name, FIELDS[name].metadata["high"]), FIELDS[name].default
-    return gr.Slider(low, high, default, step=step, label=label, elem_id=name, buttons=[])
+def slider(name: str, limits: Limits, **options: Any) -> gr.Slider:
+    """The slider of a field of Config; options give its label, its step and the lowest value that is useful."""
+    high, default = getattr(limits, name, FIELDS[name].metadata["high"]), FIELDS[name].default
+    return gr.Slider(maximum=high, value=default, elem_id=name, buttons=[], **options)
 
 
 def setter(recipes: Sequence[str], names: Sequence[str]) -> str:
-    """JavaScript that fills controls from a recipe: at once, so that it is never too late for a click on Paint."""
+    """JavaScript that fills controls from a recipe: the browser is never too late for a click on Paint."""
     rows = {name: [as_text(getattr(RECIPES[name], field)) for field in names] for name in recipes}
     return f"recipe => ({json.dumps(rows)})[recipe]"
 
@@ -54,17 +56,17 @@ def setter(recipes: Sequence[str], names: Sequence[str]) -> str:
 
 
 def load_examples(folder: Path) -> dict[str, list[dict[str, str]]]:
-    """The bundled pictures by kind, their paths made absolute; what is not there is left out."""
+    """The bundled pictures by kind, with absolute paths; entries whose files are missing are left out."""
     listed: dict[str, Any] = {}
     with suppress(OSError, ValueError):
         listed = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
-    found: dict[str, list[dict[str, str]]] = {"photos": [], "styles": [], "pairs": [], "results": []}
-    for kind, entries in found.items():
+    bundled: dict[str, list[dict[str, str]]] = {"photos": [], "styles": [], "pairs": [], "results": []}
+    for kind, entries in bundled.items():
         for entry in listed.get(kind, []):
             paths = {key: str(folder / entry[key]) for key in ("file", "content", "style") if key in entry}
             if all(os.path.isfile(path) for path in paths.values()):
                 entries.append({**entry, **paths})
-    return found
+    return bundled
 
 
 def thumbnails(entries: Sequence[Mapping[str, str]], name: str, label: str) -> gr.Gallery:
@@ -79,7 +81,7 @@ def strip(pictures: Any, name: str, label: str, **options: Any) -> gr.Gallery:
 
 
 def chooser(entries: Sequence[Mapping[str, str]]) -> Callable[..., str]:
-    """A handler that gives the file of the picture clicked: by its number, since a path could be any file's."""
+    """A handler that returns the file of the picture clicked: by its number, since a path could name any file."""
 
     def choose(event: gr.SelectData) -> str:
         return entries[int(event.index)]["file"]

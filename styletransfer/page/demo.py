@@ -8,19 +8,20 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
-from .. import studio
-from . import handlers, look
+from ..studio.server import Server
+from . import look
 from .api import add_api
 from .controls import load_examples
 from .crowd import Turnstile
 from .how import about_tab, how_tab
-from .paint import AT_ONCE, paint_tab
-from .restore import wire_restore
+from .paint import paint_tab
+from .parts import AT_ONCE
+from .presets import wire_presets
 from .variations import variations_tab
 
 
-def build_demo(folder: Path) -> gr.Blocks:
-    """The page, with the pictures of a folder of examples."""
+def build_demo(server: Server, folder: Path) -> gr.Blocks:
+    """The page of a server, with the pictures of a folder of examples."""
     bundled = load_examples(folder)
     if folder.is_dir():
         gr.set_static_paths([folder])  # served in place, whatever the working directory is
@@ -31,33 +32,37 @@ def build_demo(folder: Path) -> gr.Blocks:
             dark = gr.Button("◐", elem_id="dark", size="sm", min_width=40, scale=0)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Paint", id="paint"):
-                paint = paint_tab(bundled, key)
+                handlers = paint_tab(server, bundled, key)
+                paint = handlers.parts
             with gr.Tab("Variations", id="variations"):
-                variations_tab(paint, tabs)
+                variations_tab(handlers, tabs)
             with gr.Tab("How it works", id="how"):
-                how_tab(bundled, paint.content, paint.styles[0], key)
+                how_tab(server, bundled, content=paint.content, style=paint.styles[0], key=key)
             with gr.Tab("About", id="about"):
-                about_tab()
+                about_tab(server.limits)
         gr.HTML("<p>Uploaded pictures are deleted within about an hour.</p>", elem_id="foot")
-        add_api(bundled)
+        add_api(server, bundled)
         dark.click(None, js=look.DARK)
-        wire_restore(paint, bundled, page)
+        wire_presets(handlers, bundled, page)
         page.load(handlers.network_line, paint.controls["network"], paint.network_line, **AT_ONCE)
     page.queue(max_size=20, api_open=False)
     return page  # type: ignore[no-any-return]
 
 
 def forget(key: Any) -> None:
-    """A visit that has ended takes its pictures along."""
+    """Delete the pictures of a visit that has ended."""
     if key:
-        studio.STORE.drop(key)
+        from ..studio.kept import STORE
+
+        STORE.drop(key)
 
 
-def launch_options() -> dict[str, Any]:
-    """How the page is served: nothing is fetched from elsewhere, nothing of a visit is kept, and no address takes the
-    whole queue.
+def launch_options(server: Server) -> dict[str, Any]:
+    """How the page is served: without requests to other servers, without a history of runs, and with a limit on the
+    runs of one address.
     """
     quiet = {"run_history": False, "enable_monitoring": False, "ssr_mode": False, "footer_links": ["api"]}
-    # Gradio keeps 0.3 MB of every session for an hour or more; the pictures of a visit are the studio's, not among it.
-    served = {"app_kwargs": {"middleware": [Middleware(Turnstile)]}, "state_session_capacity": 200}
+    turnstile = Middleware(Turnstile, waiting=server.limits.waiting)
+    # Gradio keeps 0.3 MB of every session for an hour or more; a visit's pictures are not part of it.
+    served = {"app_kwargs": {"middleware": [turnstile]}, "state_session_capacity": 200}
     return {"theme": look.theme(), "css": look.CSS, "max_file_size": "20mb", **quiet, **served}

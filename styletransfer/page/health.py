@@ -1,4 +1,4 @@
-"""For operators: whether the page is up, what computes, and how many runs there are; nothing of any visitor."""
+"""For operators: whether the page is up, its limits, and how many runs there are; nothing about any visitor."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from .. import studio
+from ..studio.server import Limits
 from .crowd import jobs
 
 
-def add_health(demo: gr.Blocks, server: Any) -> None:
-    """Answer `/healthz` on a server that is running, before Gradio's own addresses have their turn."""
+def add_health(demo: gr.Blocks, web_app: Any, limits: Limits) -> None:
+    """Answer `/healthz` in a running web application, ahead of Gradio's own addresses."""
 
     def health(request: Request) -> JSONResponse:
         waiting, running = jobs(demo)
@@ -26,8 +26,8 @@ def add_health(demo: gr.Blocks, server: Any) -> None:
                 "ready": "styletransfer.transfer" in sys.modules,  # torch is here
                 "running": len(running),
                 "waiting": len(waiting),
-                "limits": dataclasses.asdict(studio.LIMITS),
+                "limits": dataclasses.asdict(limits),
             }
         )
 
-    server.router.routes.insert(0, Route("/healthz", health))
+    web_app.router.routes.insert(0, Route("/healthz", health))

@@ -1,4 +1,4 @@
-"""The tabs that explain: how it works, shown with the visitor's own pair, and what this program is."""
+"""The tabs that explain: how it works, shown with the visitor's own pictures, and what this program is."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ import base64
 import filecmp
 import html
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from .. import studio
 from ..config import Config, StyleTransferError
+from ..studio.server import Limits, Server
+from ..studio.wording import describe
 from ..studio.worker import in_worker
-from . import handlers
-from .controls import chooser, thumbnails
+from .controls import Bundled, chooser, thumbnails
 from .crowd import check_turn
+from .errors import friendly
+from .handlers import visit_of
 from .inputs import Picture
 from .look import status
-from .paint import AT_ONCE, HEAVY
+from .parts import AT_ONCE, HEAVY, Updates
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from ..explain import GramLayer, Reconstruction
 
-Bundled = Mapping[str, Sequence[Mapping[str, str]]]
-
-SHOWN_SIDE = 320  # pixels of the photograph and the painting beside what is made of them
+SHOWN_SIDE = 320  # pixels of the photograph and the painting that are shown
 INVITATION = "Two rows of pictures and a set of tables will appear here, one after the other."
 SEE = (
-    "<h2>See it with your own eyes</h2><p>Choose a photograph and a painting. From nothing but noise, each layer then "
+    "<h2>See it with your own eyes</h2><p>Choose a photograph and a painting. Starting from noise, each layer then "
     "paints what it knows of them.</p>"
 )
-STOPPED = "Stopped before the end: press Show to begin anew."
-# What the first style layers add, as it is seen in their reconstructions.
+STOPPED = "Stopped before the end: press Show to start again."
+# What each of the first style layers adds, as their reconstructions show.
 MANNERS = ("colours and specks", "small strokes", "longer strokes and their turns", "larger forms")
 
 
@@ -47,8 +48,8 @@ def text(name: str) -> str:
 # --- the tabs
 
 
-def how_tab(bundled: Bundled, content: Any, style: Any, key: gr.State) -> None:
-    """Fill the tab that is being built; `content`, `style` and `key` are those of the Paint tab."""
+def how_tab(server: Server, bundled: Bundled, *, content: Any, style: Any, key: gr.State) -> None:
+    """Fill the tab that is being built; `content`, `style` and `key` are components of the Paint tab."""
     first: Mapping[str, str] = next(iter(bundled["results"] or bundled["pairs"]), {})
     gr.HTML(text("how"), elem_classes="explain")
     gr.HTML(SEE, elem_classes="explain")
@@ -62,26 +63,31 @@ def how_tab(bundled: Bundled, content: Any, style: Any, key: gr.State) -> None:
         stop = gr.Button("Stop", variant="stop", elem_id="how-stop", visible=False, scale=2)
         take = gr.Button("Take the pair of the Paint tab", elem_id="how-take", scale=1)
     state = gr.HTML(status(INVITATION), elem_id="how-status", elem_classes="status")
-    rows = [gr.HTML(elem_id=f"how-{kind}", elem_classes="explain") for kind in ("content", "style", "grams")]
+    outputs = {"status": state}
+    for kind in ("content", "style", "grams"):
+        outputs[kind] = gr.HTML(elem_id=f"how-{kind}", elem_classes="explain")
     gr.HTML(text("formula"), elem_classes="explain")
 
-    def begin(request: gr.Request) -> tuple[Any, ...]:
-        check_turn(request)
-        return gr.update(visible=False), gr.update(visible=True), status("waiting for its turn", 0)
+    def buttons(running: bool) -> Updates:
+        return {show: gr.update(visible=not running), stop: gr.update(visible=running)}
 
-    def end() -> tuple[Any, ...]:
-        return gr.update(visible=True), gr.update(visible=False)
+    def begin(request: gr.Request) -> Updates:
+        check_turn(request, server.limits.waiting)
+        return {**buttons(running=True), state: status("waiting for its turn", 0)}
 
-    def explain(content: Any, style: Any, key: Any) -> Iterator[tuple[Any, ...]]:
-        yield from explained(content, style, result_of(content, style, key, bundled["results"]))
+    def explain(content: Any, style: Any, key: Any) -> Iterator[Updates]:
+        result = result_of((content, style), key, bundled["results"])
+        with closing(explained(content, style, limits=server.limits, result=result)) as updates:
+            for update in updates:
+                yield {outputs[name]: value for name, value in update.items()}
 
     take.click(lambda *pair: pair, [content, style], chosen, **AT_ONCE)
     begun = show.click(begin, None, [show, stop, state], **AT_ONCE)
     work = begun.success(
-        explain, [*chosen, key], [state, *rows], show_progress="hidden", api_visibility="private", **HEAVY
+        explain, [*chosen, key], list(outputs.values()), show_progress="hidden", api_visibility="private", **HEAVY
     )
-    work.then(end, None, [show, stop], **AT_ONCE)
-    work.failure(lambda: status(STOPPED), None, state, **AT_ONCE)  # a stop is followed by both
+    work.then(lambda: buttons(running=False), None, [show, stop], **AT_ONCE)
+    work.failure(lambda: status(STOPPED), None, state, **AT_ONCE)  # after a stop both happen
     stop.click(None, cancels=[work])
 
 
@@ -95,74 +101,80 @@ def choice(first: str | None, entries: Sequence[Mapping[str, str]], label: str) 
     return picture
 
 
-def about_tab() -> None:
+def about_tab(limits: Limits) -> None:
     """Fill the tab that is being built."""
-    most = studio.LIMITS
-    limits = (
-        f"Results up to {most.size} pixels on the long side, from pictures of up to {most.pixels // 10**6} megapixels; "
-        f"a run ends with its best picture so far after {most.seconds / 60:.2g} minutes at the latest."
+    sentence = (
+        f"Results up to {limits.size} pixels on the long side, from pictures of up to {limits.pixels // 10**6} "
+        f"megapixels; a run ends with its best picture so far after {limits.seconds / 60:.2g} minutes at the latest."
     )
-    gr.HTML(text("about").replace("LIMITS", limits), elem_classes="explain")
+    gr.HTML(text("about").replace("LIMITS", sentence), elem_classes="explain")
 
 
 # --- what is computed
 
 
 @in_worker
-def explained(content: str | None, style: str | None, result: Any = None) -> Iterator[tuple[Any, ...]]:
-    """Yield the status, the rows of content and style, and the Gram matrices; what has not changed is skipped.
+def explained(
+    content: str | None, style: str | None, *, limits: Limits, result: Any = None
+) -> Generator[dict[str, str], None, None]:
+    """Yield what has changed of the `status`, the rows `content` and `style`, and the tables `grams`.
 
     content, style: paths; result: the picture (1, 3, H, W) in [0, 1] that was made of them, or None.
     """
-    with handlers.friendly():
+    with friendly():
         if not content or not style:
             raise StyleTransferError("there is no pair yet: choose a photograph and a painting")
-        yield status("loading the network", 0), gr.skip(), gr.skip(), gr.skip()
+        yield {"status": status("loading the network", 0)}
         from .. import explain
-        from ..studio.running import load
+        from ..images import load_image
 
-        began, network = time.monotonic(), network_in_use()
-        originals = small(load(content)), small(load(style))
+        began, network = time.monotonic(), network_in_use(limits)
+        photograph, painting = (small(load_image(path, max_pixels=limits.pixels)) for path in (content, style))
+        originals = {"content": photograph, "style": painting}
         layers = {"content": explain.content_layers(network), "style": explain.style_layers(network)}
         columns = 1 + max(map(len, layers.values()))
-        rows = [Row(kind, original, len(layers[kind]), columns) for kind, original in zip(layers, originals)]
-        pictures = [*originals[::-1], *([] if result is None else [result])]
+        rows = {kind: Row(kind, originals[kind], len(layers[kind]), columns) for kind in layers}
+        pictures = [painting, photograph, *([] if result is None else [result])]
         grams = grams_html(explain.gram_layers(pictures, network))
-        yield status("the first layer paints", 0), rows[0].html(), rows[1].html(), grams
+        markup = {kind: row.html() for kind, row in rows.items()}
+        yield {"status": status("the first layer paints", 0), **markup, "grams": grams}
         total = sum(map(len, layers.values()))
-        for number, found in enumerate(explain.reconstructions(*originals, network), 1):
-            row = rows[found.kind == "style"]
-            row.add(found)
-            line = status(f"picture {number} of {total}", number / total)
-            yield line, *(each.html() if each is row else gr.skip() for each in rows), gr.skip()
-        used = studio.describe(network.name, network.reason, network.mean.device.type)
-        yield status(f"Done in {time.monotonic() - began:.0f} s · {used}"), *[gr.skip()] * 3
+        for number, reconstruction in enumerate(explain.reconstructions(photograph, painting, network), 1):
+            row = rows[reconstruction.kind]
+            row.add(reconstruction)
+            yield {"status": status(f"picture {number} of {total}", number / total), row.kind: row.html()}
+        used = describe(network.name, network.reason, network.mean.device.type)
+        yield {"status": status(f"Done in {time.monotonic() - began:.0f} s · {used}")}
 
 
-def network_in_use() -> Any:
-    """The network of a run with the default settings; without the GPU where one is lent to runs alone."""
-    return studio.network_for(Config(device="cpu") if studio.LIMITS.zero else Config())
+def network_in_use(limits: Limits) -> Any:
+    """The network of a run with the default settings; not on a GPU that is lent only to runs."""
+    from ..studio import frames
+
+    return frames.network_for(Config(device="cpu") if limits.zero else Config())
 
 
 @in_worker
-def result_of(content: str | None, style: str | None, key: Any, results: Sequence[Mapping[str, str]]) -> Any:
-    """The picture (1, 3, H, W) made of a pair: the visitor's own, or else a bundled one; None if there is none."""
+def result_of(pair: tuple[str | None, str | None], key: Any, results: Sequence[Mapping[str, str]]) -> Any:
+    """The picture (1, 3, H, W) made of content and style: the visitor's own, or else a bundled one; None without."""
+    content, style = pair
     if not content or not style:
         return None
-    visit = studio.STORE.get(key) if key else None
+    visit = visit_of(key) if key else None
     for kept in reversed(visit.results if visit else []):
-        if kept.metadata and len(kept.job.styles) == 1 and same((kept.job.content, *kept.job.styles), (content, style)):
+        pictures = kept.job.content, *kept.job.styles
+        if kept.metadata and len(pictures) == 2 and same(pictures, (content, style)):
             return kept.image()
     for entry in results:
         if same((entry["content"], entry["style"]), (content, style)):
-            from ..studio.running import load
+            from ..images import load_image
 
-            return load(entry["file"])
+            return load_image(entry["file"])
     return None
 
 
 def same(files: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether files have the same bytes each; one that is gone is like no other."""
+    """Whether each file has the same bytes as the other; a missing file equals none."""
     try:
         return all(filecmp.cmp(file, other, shallow=False) for file, other in zip(files, others))
     except OSError:
@@ -170,7 +182,7 @@ def same(files: Sequence[str], others: Sequence[str]) -> bool:
 
 
 def small(image: Tensor) -> Tensor:
-    """A picture at the size it is shown and rebuilt from."""
+    """A picture at the size at which it is shown and reconstructed."""
     from ..pixels import fit_size, resize, size_of
 
     size = size_of(image)
@@ -181,7 +193,7 @@ def small(image: Tensor) -> Tensor:
 
 
 class Row:
-    """An original and what is made of it: frames of one size, filled one after the other."""
+    """An original and its reconstructions: frames of one size, filled one after the other."""
 
     def __init__(self, kind: str, original: Tensor, count: int, columns: int) -> None:
         self.kind, self.original, self.count, self.columns = kind, original, count, columns
@@ -189,23 +201,20 @@ class Row:
         name = "the photograph" if kind == "content" else "the painting"
         self.figures = [figure(original, f"<b>{name}</b>", name)]
 
-    def add(self, found: Reconstruction) -> None:
-        """The next picture, with what can be said of it."""
-        layers = ", ".join(found.layers)
-        words = self._gap(found) if self.kind == "content" else self._manner(found)
-        name = found.layers[-1] if len(found.layers) == 1 else f"+ {found.layers[-1]}"
+    def add(self, reconstruction: Reconstruction) -> None:
+        """Show the next picture, with its layer and a remark."""
+        layers = reconstruction.layers
+        words = self._gap(reconstruction) if self.kind == "content" else MANNERS[min(len(layers), len(MANNERS)) - 1]
+        name = layers[-1] if len(layers) == 1 else f"+ {layers[-1]}"
         caption = f"<b>{html.escape(name)}</b> {words}"
-        self.figures.append(figure(found.image, caption, f"{self.kind} rebuilt from {layers}"))
+        self.figures.append(figure(reconstruction.image, caption, f"{self.kind} rebuilt from {', '.join(layers)}"))
 
-    def _gap(self, found: Reconstruction) -> str:
+    def _gap(self, reconstruction: Reconstruction) -> str:
         """How far the pixels are from the original's, as a root mean square."""
         from ..pixels import resize, size_of
 
-        gap = found.image - resize(self.original, size_of(found.image))
+        gap = reconstruction.image - resize(self.original, size_of(reconstruction.image))
         return f"pixels off by {100 * float(gap.square().mean().sqrt()):.0f} %"
-
-    def _manner(self, found: Reconstruction) -> str:
-        return MANNERS[min(len(found.layers), len(MANNERS)) - 1]
 
     def html(self) -> str:
         waiting = f'<figure class="wait"><div style="aspect-ratio:{self.ratio:.3f}"></div></figure>'
@@ -215,17 +224,17 @@ class Row:
 
 HEADINGS = {
     "content": (
-        "<h3>What a layer knows of the photograph</h3><p>Noise was changed until this one layer saw in it what it sees "
-        "in the photograph. What comes out wrong is what the layer does not care about: the deeper, the freer.</p>"
+        "<h3>What a layer knows of the photograph</h3><p>Starting from noise, pixels were changed until this layer "
+        "reported the same as for the photograph. What looks wrong is what the layer ignores: deep ones, more.</p>"
     ),
     "style": (
-        "<h3>What the layers know of the painting’s manner</h3><p>The same with Gram matrices, of one layer, then of "
-        "two ... Nothing stays in its place, since place is what they forget; each layer adds larger strokes.</p>"
+        "<h3>What the layers know of the painting’s manner</h3><p>The same for the Gram matrices of one layer, then of "
+        "two, and so on. Nothing stays in its place, as they do not record places; each layer adds larger strokes.</p>"
     ),
     "grams": (
-        "<h3>The manner, as tables</h3><p>Gram matrices: a cell says how much two detectors report together. Teal is "
-        "together, amber is one against the other, white is neither. A good result has the painting’s table, not the "
-        "photograph’s; below each is how far away it is.</p>"
+        "<h3>The manner, as tables</h3><p>Gram matrices: a cell says how much two detectors report together. Teal: "
+        "both at once; amber: one without the other; white: unrelated. A good result has the painting’s table, not "
+        "the photograph’s; the number below a table is its distance to the painting’s.</p>"
     ),
 }
 
@@ -234,17 +243,17 @@ def grams_html(layers: Iterator[GramLayer]) -> str:
     """The tables of every layer side by side: the painting's, the photograph's, the result's."""
     names = ("painting", "photograph", "result")
     groups = ""
-    for each in layers:
+    for layer in layers:
         figures = "".join(
             figure(
                 picture,
                 f"{name}{f'<span>{distance:.2g}</span>' if name != 'painting' else ''}",
-                f"{name}, {each.layer}",
+                f"{name}, {layer.layer}",
                 "png",
             )
-            for name, picture, distance in zip(names, each.pictures, each.distances)
+            for name, picture, distance in zip(names, layer.pictures, layer.distances)
         )
-        groups += f'<section><h4>{html.escape(each.layer)}</h4><div class="tables">{figures}</div></section>'
+        groups += f'<section><h4>{html.escape(layer.layer)}</h4><div class="tables">{figures}</div></section>'
     return f'{HEADINGS["grams"]}<div class="grams">{groups}</div>'
 
 

@@ -1,4 +1,4 @@
-"""Gradio's picture inputs with files handed on unread: our own loader has the limits, and says what is wrong.
+"""Gradio's picture inputs, which leave reading the files to our own loader, with its limits and its error messages.
 
 Gradio writes a stub beside the file of every component class, this one's `inputs.pyi` too.
 """
@@ -11,14 +11,14 @@ import gradio as gr
 from gradio.components.base import server
 from gradio.components.image_editor import AcceptBlobs
 
-MAX_BLOB, MAX_BLOBS = 8 * 2**20, 64  # of painted regions that are on their way
+MAX_BLOB, MAX_BLOBS = 8 * 2**20, 64  # of painted regions on their way from the browser
 
 
 class Picture(gr.Image):
-    """An image that hands its file on unread: Gradio would open it, and answer a broken one without a word."""
+    """An image whose value is the path of its file: Gradio would open it, and give no message for a broken one."""
 
     is_template = True
-    # Unlike an image's own, this one takes no path without the mark that has Gradio check it.
+    # Unlike the model of gr.Image, this one refuses a path without the mark that makes Gradio check it.
     data_model = gr.FileData  # type: ignore[assignment]
 
     def preprocess(self, payload: Any) -> Any:
@@ -26,7 +26,7 @@ class Picture(gr.Image):
 
 
 class Canvas(gr.ImageEditor):
-    """An editor that hands on what was painted, unread: the bytes or the path of its only layer."""
+    """An editor whose value is the file of its only layer, as bytes or a path."""
 
     is_template = True
 
@@ -39,7 +39,7 @@ class Canvas(gr.ImageEditor):
 
     @server  # type: ignore[untyped-decorator]
     def accept_blobs(self, data: AcceptBlobs) -> None:
-        """As Gradio's, but only so many and so large."""
+        """As Gradio's, with a limit on their number and size."""
         if any(len(file) > MAX_BLOB for _, file in data.files):
             raise gr.Error("What was painted is too large.", print_exception=False)
         super().accept_blobs(data)

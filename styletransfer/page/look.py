@@ -13,7 +13,7 @@ CSS = "".join(path.read_text(encoding="utf-8") for path in sorted(Path(__file__)
 DARK = "() => { document.body.classList.toggle('dark') }"
 SHOW = "() => { if (innerWidth < 700) document.querySelector('#result').scrollIntoView({behavior: 'smooth'}) }"
 RANDOM = "() => Math.floor(Math.random() * 2 ** 31)"
-# The file has been made for this click alone; the browser asks for it as for any link.
+# Downloads the file that was made for this click.
 FETCH = """file => {
   if (!file) return
   const link = document.createElement('a')
@@ -29,7 +29,7 @@ def status(text: str, progress: float | None = None) -> str:
 
 
 def curve_html(curve: Mapping[str, Sequence[float]]) -> str:
-    """The loss and its terms as lines on a scale of powers of ten, the last values under them."""
+    """The loss and its terms as lines on a logarithmic scale, with the last values below."""
     low, high = min(map(min, curve.values())), max(map(max, curve.values()))
     lines = legend = ""
     for number, (term, values) in enumerate(curve.items()):
@@ -43,17 +43,12 @@ def curve_html(curve: Mapping[str, Sequence[float]]) -> str:
 
 
 def theme() -> gr.themes.Base:
-    """Teal on stone, in the fonts of the visitor's own system."""
+    """Teal on stone, in the fonts of the visitor's system."""
     fonts = ["ui-sans-serif", "system-ui", "sans-serif"]
-    found = gr.themes.Base(primary_hue="teal", secondary_hue="teal", neutral_hue="stone", radius_size="lg", font=fonts)
+    theme = gr.themes.Base(primary_hue="teal", secondary_hue="teal", neutral_hue="stone", radius_size="lg", font=fonts)
     strong = {"button_primary_background_fill": "*primary_700", "button_primary_background_fill_hover": "*primary_800"}
-    found.set(**strong, **{f"{name}_dark": value for name, value in strong.items()})  # white on the accent is too faint
-    found.set(slider_color="*primary_700", slider_color_dark="*primary_500")
-    found.set(checkbox_background_color_selected="*primary_700", checkbox_border_color_selected="*primary_700")
-    found.set(button_primary_text_color="white", body_text_color_subdued="*neutral_500")
-    return found
-
-
-def sorry(text: str) -> gr.Error:
-    """A sentence that the page shows as an error."""
-    return gr.Error(html.escape(text[:1].upper() + text[1:] + ".", quote=False), print_exception=False)
+    theme.set(**strong, **{f"{name}_dark": value for name, value in strong.items()})  # white on the accent is too faint
+    theme.set(slider_color="*primary_700", slider_color_dark="*primary_500")
+    theme.set(checkbox_background_color_selected="*primary_700", checkbox_border_color_selected="*primary_700")
+    theme.set(button_primary_text_color="white", body_text_color_subdued="*neutral_500")
+    return theme

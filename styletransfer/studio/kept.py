@@ -1,4 +1,4 @@
-"""What is kept of a visit between two clicks: its last pictures, for a while, under a key that cannot be guessed."""
+"""What is kept of a visit between two clicks: its last pictures, for a while, under a key that nobody can guess."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..config import Config
 from ..images import encode_image, load_image, save_animation, save_image
 from ..pixels import fit_size, recolor, resize, size_of
 from ..transfer import Step
-from .request import Job
-from .running import Frame, load, state_bytes
+from .frames import Frame, state_bytes
+from .job import Job
 from .worker import in_worker
 
 PREVIEW_SIDE, SHEET_SIDE, THUMBNAIL_SIDE = 768, 640, 180
@@ -31,7 +33,7 @@ STATE_BYTES, VISIT_BYTES = 64 * 2**20, 256 * 2**20
 
 
 class Film:
-    """Pictures of the way, spread over all of it: when there are too many, every other one goes."""
+    """Pictures from the whole course of a run: when there are too many, every other one is dropped."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
@@ -39,33 +41,32 @@ class Film:
 
     def add(self, raw: Tensor) -> None:
         if self._count % self._every == 0:
-            small = resize(raw, fit_size(size_of(raw), min(max(size_of(raw)), FILM_SIDE)))
-            self.frames.append(encode_image(small, "jpeg", quality=90))
+            self.frames.append(encode_image(shrunk(raw, FILM_SIDE), "jpeg", quality=90))
             if len(self.frames) > FILM_FRAMES - 2:  # which leaves room for the photograph and the result
                 self.frames, self._every = self.frames[::2], 2 * self._every
         self._count += 1
 
 
 class Folder:
-    """A folder of its own that goes with its owner, or before: `cleanup()`."""
+    """A temporary folder, deleted by `cleanup()` or together with this object."""
 
     def __init__(self) -> None:
         self.name = tempfile.mkdtemp(prefix="styletransfer-")
         self.cleanup = weakref.finalize(self, shutil.rmtree, self.name, True)
 
 
-@dataclass
+@dataclass(eq=False)
 class Kept:
-    """A run's picture before colours act, its content at the same size, and a folder for files of both.
+    """A run's picture before colours are applied, its content at the same size, and a folder for files of both.
 
-    asked: the settings as the visitor chose them; step: what the run goes on from, where there is room for it.
+    settings: those that the visitor chose; for Continue and Finer the job has others; blend: percentage
+    of the photograph; step: what continues the run, if it is small enough to keep.
     """
 
     job: Job
-    asked: Mapping[str, Any]
+    settings: Config
     content: Tensor
     raw: Tensor
-    color: str = "style"
     blend: float = 0.0
     metadata: Mapping[str, Any] = field(default_factory=dict)
     note: str = "Stopped: this is the picture so far."
@@ -75,85 +76,92 @@ class Kept:
 
     @in_worker
     def take(self, frame: Frame) -> None:
-        """What a frame of the run brings; an optimiser's state that is too large goes without its oldest pairs."""
+        """Keep the picture of a frame; an optimiser's state that is too large loses its oldest pairs."""
         self.raw, self.metadata = torch.from_numpy(frame.raw), frame.metadata
         self.step = None if frame.step is None else within(frame.step, STATE_BYTES)
         self.film.add(self.raw)
 
     @in_worker
     def image(self) -> Tensor:
-        """In the colours asked for, and mixed with the photograph."""
-        painted = recolor(self.raw, self.content, self.color)
+        """The picture in the colours of the settings, blended with the photograph."""
+        painted = recolor(self.raw, self.content, self.settings.color)
         return torch.lerp(painted, resize(self.content, size_of(painted)), self.blend / 100) if self.blend else painted
 
-    @in_worker
+    @cached_property
     def before(self) -> str:
-        """The content, without a word of its file's metadata."""
+        """A file of the content, without the metadata of the uploaded one."""
         return self._saved(self.content, "before.jpg")
 
     @in_worker
     def preview(self) -> str:
-        """The picture in small, of the same size at every scale of a run."""
-        height, width = size_of(self.content)
-        small = resize(self.raw, fit_size((height, width), min(max(height, width), PREVIEW_SIDE)))
-        return self._saved(replace(self, raw=small).image(), "preview.jpg", quality=85)
+        """A file of the picture in small, of the same size at every scale of the run."""
+        return self._saved(self._small(PREVIEW_SIDE), "preview.jpg", quality=85)
 
     @in_worker
     def thumbnail(self) -> str:
-        small = resize(self.raw, fit_size(size_of(self.raw), THUMBNAIL_SIDE))
-        return self._saved(replace(self, raw=small).image(), "thumbnail.jpg", quality=85)
+        return self._saved(self._small(THUMBNAIL_SIDE), "thumbnail.jpg", quality=85)
 
     @in_worker
     def look(self) -> str:
-        """The picture to look at, under a name that no browser has seen."""
+        """A file of the picture, under a new name each time, so that no browser shows an older one."""
         return self._saved(self.image(), f"look-{secrets.token_hex(4)}.jpg")
 
     @in_worker
     def file(self, kind: str) -> str:
-        """The picture to keep: a `png` with its settings inside, a `jpg`, or the way to it as an animated `webp`."""
+        """A file to download: a `png` with its settings inside, a `jpg`, or the timelapse as an animated `webp`."""
         path = os.path.join(self.folder.name, f"style-transfer-{secrets.token_hex(4)}.{kind}")
         if kind == "webp":
             save_animation(self.animation(), path)
             return path
-        config = {**self.metadata["config"], "color": self.color}
+        config = {**self.metadata["config"], "color": self.settings.color}
         blend = {"blend": self.blend} if self.blend else {}
         settings = {**self.metadata, "config": config, **blend}
         save_image(self.image(), path, settings=settings if kind == "png" else None)
         return path
 
     def animation(self) -> list[Tensor]:
-        """From the photograph to the picture, at most FILM_SIDE long, in the colours of now."""
-        size = fit_size(size_of(self.content), min(max(size_of(self.content)), FILM_SIDE))
-        way = [resize(load_image(frame), size) for frame in self.film.frames]
-        small = [replace(self, raw=raw, content=resize(self.content, size)) for raw in (*way, resize(self.raw, size))]
-        return [resize(self.content, size), *(each.image() for each in small)]
+        """The timelapse: from the photograph to the picture, in the colours chosen now."""
+        content = shrunk(self.content, FILM_SIDE)
+        raws = [resize(raw, size_of(content)) for raw in (*map(load_image, self.film.frames), self.raw)]
+        return [content, *(replace(self, raw=raw, content=content).image() for raw in raws)]
 
     @property
     def nbytes(self) -> int:
         return self.content.nbytes + self.raw.nbytes + sum(map(len, self.film.frames))
 
+    def _small(self, side: int) -> Tensor:
+        """The image in small, at the aspect of the content."""
+        size = size_of(self.content)
+        return replace(self, raw=resize(self.raw, fit_size(size, min(max(size), side)))).image()
+
+    @in_worker
     def _saved(self, image: Tensor, name: str, **options: Any) -> str:
         path = os.path.join(self.folder.name, name)
         save_image(image, path, **options)
         return path
 
 
+def shrunk(image: Tensor, side: int) -> Tensor:
+    """The image with a long side of at most `side`."""
+    size = size_of(image)
+    return resize(image, fit_size(size, min(max(size), side)))
+
+
 @in_worker
-def sheet(path: str) -> np.ndarray[Any, Any]:
-    """A picture in small to paint regions on: (H, W, 3) in 0-255, without a word of its file's metadata."""
-    image = load(path)
-    small = resize(image, fit_size(size_of(image), min(max(size_of(image)), SHEET_SIDE)))
+def sheet(path: str, max_pixels: int) -> np.ndarray[Any, Any]:
+    """A picture in small to paint regions on: (H, W, 3) in 0-255, without the metadata of its file."""
+    small = shrunk(load_image(path, max_pixels=max_pixels), SHEET_SIDE)
     return (small[0].permute(1, 2, 0) * 255 + 0.5).byte().numpy()
 
 
-def within(step: Step, most: int) -> Step | None:
-    """The step with a state of at most so many bytes: without its oldest pairs of curvature, or None."""
+def within(step: Step, limit: int) -> Step | None:
+    """The step with a state of at most `limit` bytes: without its oldest pairs of curvature, or None."""
     solver = step.state.solver
-    excess = state_bytes(step.state) - most
+    excess = state_bytes(step.state) - limit
     if excess <= 0:
         return step
-    pair = sum(tensor.nbytes for tensor in solver.memory[0]) if solver.memory else 0
-    dropped = -(-excess // pair) if pair else 0
+    pair_bytes = sum(tensor.nbytes for tensor in solver.memory[0]) if solver.memory else 0
+    dropped = -(-excess // pair_bytes) if pair_bytes else 0
     if not 0 < dropped < len(solver.memory):
         return None
     return replace(step, state=replace(step.state, solver=replace(solver, memory=solver.memory[dropped:])))
@@ -161,7 +169,7 @@ def within(step: Step, most: int) -> Step | None:
 
 @dataclass
 class Visit:
-    """The last results of one visitor, oldest first, and which of them is shown."""
+    """The last results of one visitor, oldest first, and the one that is shown."""
 
     results: list[Kept] = field(default_factory=list)
     current: Kept | None = None
@@ -169,9 +177,9 @@ class Visit:
     touched: float = field(default_factory=time.monotonic)
 
     def add(self, kept: Kept) -> None:
-        """Show a new result; only the newest can be gone on with, and the oldest make room."""
-        for each in self.results:
-            each.step = None
+        """Show a new result; only the newest can be continued, and the oldest are dropped when there are too many."""
+        for older in self.results:
+            older.step = None
         self.results.append(kept)
         self.current = kept
         while len(self.results) > 1 and (len(self.results) > KEEP_RESULTS or self.nbytes > VISIT_BYTES):
@@ -187,7 +195,7 @@ class Visit:
 
 
 class Store:
-    """Visits by unguessable keys: only a few, and not for long; one that is dropped takes its files along."""
+    """Visits under keys that nobody can guess: only a few, and not for long; a dropped visit's files are deleted."""
 
     def __init__(self, seconds: float = KEEP_SECONDS, most: int = KEEP_VISITS) -> None:
         self.seconds, self.most = seconds, most
@@ -203,12 +211,12 @@ class Store:
             return key
 
     def keep(self, key: str | None, visit: Visit) -> str:
-        """The key of a visit, a new one where it is not kept yet."""
+        """The key of a visit, which is stored under a new one if it is not stored already."""
         with self._lock:
             return key if key and self._visits.get(key) is visit else self.add(visit)
 
     def get(self, key: str | None) -> Visit | None:
-        """A visit, which is wanted for another while."""
+        """The visit of a key, kept for another while from now."""
         with self._lock:
             self.sweep()
             visit = self._visits.get(key or "")
@@ -222,7 +230,7 @@ class Store:
                 visit.clear()
 
     def sweep(self) -> None:
-        """Drop what is too old or too much, and look again after a while as long as there is something."""
+        """Drop visits that are too old or too many, and come back later as long as there are any."""
         with self._lock:
             oldest_first = sorted(self._visits, key=lambda key: self._visits[key].touched)
             for number, key in enumerate(oldest_first):

@@ -1,7 +1,7 @@
-"""One thread that computes, whoever asks.
+"""One thread for all computing.
 
-Torch keeps a team of threads for each thread that calls it, and they get in each other's way: with calls from eight
-threads in turn, as Gradio makes them, a step was seen to take twice the time and the process twice the memory.
+Torch starts a pool of threads for each thread that calls it, and the pools slow each other down: with calls from eight
+threads in turn, as Gradio makes them, a step took twice the time, and the process twice the memory.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from functools import wraps
 from inspect import isgeneratorfunction
 from typing import Any, ParamSpec, TypeVar, cast
 
-Given = ParamSpec("Given")
-Found = TypeVar("Found")
+Arguments = ParamSpec("Arguments")
+Returned = TypeVar("Returned")
 
 
 class Worker:
-    """A thread that is started at its first call, and anew in a process that was forked, as ZeroGPU's are."""
+    """A thread that starts at the first call; a forked process, as ZeroGPU's are, gets a new one."""
 
     def __init__(self) -> None:
         self._start()
@@ -27,41 +27,41 @@ class Worker:
             os.register_at_fork(after_in_child=self._start)
 
     def _start(self) -> None:
-        self._pool = ThreadPoolExecutor(1, "compute", initializer=self._arrive)
+        self._pool = ThreadPoolExecutor(1, "compute", initializer=self._remember_thread)
         self._thread: threading.Thread | None = None
 
-    def _arrive(self) -> None:
+    def _remember_thread(self) -> None:
         self._thread = threading.current_thread()
 
-    def call(self, function: Callable[..., Found], *given: Any, **options: Any) -> Found:
-        """What the function returns or raises, computed in the thread; at once where this is it."""
+    def call(self, function: Callable[..., Returned], *arguments: Any, **options: Any) -> Returned:
+        """Call the function in the thread, and return or raise what it does; directly if this is that thread."""
         if threading.current_thread() is self._thread:
-            return function(*given, **options)
-        return self._pool.submit(function, *given, **options).result()
+            return function(*arguments, **options)
+        return self._pool.submit(function, *arguments, **options).result()
 
 
 WORKER = Worker()
 
 
-def in_worker(function: Callable[Given, Found]) -> Callable[Given, Found]:
-    """The function in the one thread that computes; of a generator, each step."""
+def in_worker(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
+    """Have a function run in the computing thread; of a generator function, every step."""
 
     if not isgeneratorfunction(function):
 
         @wraps(function)
-        def once(*given: Given.args, **options: Given.kwargs) -> Found:
-            return WORKER.call(function, *given, **options)
+        def once(*arguments: Arguments.args, **options: Arguments.kwargs) -> Returned:
+            return WORKER.call(function, *arguments, **options)
 
         return once
 
     @wraps(function)
-    def steps(*given: Given.args, **options: Given.kwargs) -> Generator[Any, None, None]:
+    def steps(*arguments: Arguments.args, **options: Arguments.kwargs) -> Generator[Any, None, None]:
         end = object()
-        generator = function(*given, **options)
+        generator = function(*arguments, **options)
         try:
-            while (found := WORKER.call(next, generator, end)) is not end:
-                yield found
+            while (item := WORKER.call(next, generator, end)) is not end:
+                yield item
         finally:
             WORKER.call(generator.close)
 
-    return cast("Callable[Given, Found]", steps)
+    return cast("Callable[Arguments, Returned]", steps)

@@ -74,6 +74,8 @@ class Painter(Protocol):
 
     def finish(self, raw: Tensor) -> Tensor: ...
 
+    def metadata(self, raw: Tensor, outcome: str) -> dict[str, Any]: ...
+
     def result(self, state: RunState, outcome: str) -> Result: ...
 
 
@@ -114,10 +116,18 @@ class Step:
         return self._run.finish(self.raw)
 
     @property
+    def metadata(self) -> dict[str, Any]:
+        """The metadata of `result`, without making its image."""
+        return self._run.metadata(self.raw, self._outcome_here)
+
+    @property
     def result(self) -> Result:
-        """The result of the run if it ends here."""
-        done = self.progress >= 1
-        return self._run.result(self.state, self.outcome or ("done" if done else "stopped"))
+        """The result of the run if it ends at this step."""
+        return self._run.result(self.state, self._outcome_here)
+
+    @property
+    def _outcome_here(self) -> str:
+        return self.outcome or ("done" if self.progress >= 1 else "stopped")
 
 
 @dataclass(frozen=True)

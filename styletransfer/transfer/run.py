@@ -268,8 +268,8 @@ class Run:
         raw = self.painted(state)
         return Result(self.finish(raw), raw, state.history, outcome, self.metadata(raw, outcome), state)
 
-    def metadata(self, image: Tensor, outcome: str) -> dict[str, Any]:
-        sizes: dict[str, Any] = {"result": list(image.shape[-2:]), "styles": [list(s.shape[-2:]) for s in self.styles]}
+    def metadata(self, raw: Tensor, outcome: str) -> dict[str, Any]:
+        sizes: dict[str, Any] = {"result": list(raw.shape[-2:]), "styles": [list(s.shape[-2:]) for s in self.styles]}
         if self.content is not None:
             sizes["content"] = list(self.content.shape[-2:])
         return {

@@ -1,0 +1,65 @@
+"""The components of the Paint tab by name, and the settings that its events share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from .inputs import Canvas, Picture
+
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+AT_ONCE: dict[str, Any] = {"queue": False, **PRIVATE}
+HEAVY: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "paint"}
+
+Values = Mapping[Any, Any]  # what a handler takes: the values of its input components
+Updates = dict[Any, Any]  # what a handler returns: new values of components; the others stay as they are
+
+
+class Parts:
+    """The components of the Paint tab: set by the layout, and used by handlers as keys of what they read and change."""
+
+    key: gr.State  # of the visit, once there is something to keep
+    content: Picture
+    styles: list[Picture]
+    shares: list[gr.Slider]  # of each style
+    canvas: Canvas  # regions painted over the photograph
+    rest: gr.Radio
+    blend: gr.Slider
+    controls: dict[str, Any]  # by field of Config
+    quality: gr.Radio
+    recipe: gr.Dropdown
+    run: gr.Button
+    stop: gr.Button
+    more: gr.Button
+    finer: gr.Button
+    keep: dict[str, gr.Button]  # by kind of file
+    network_line: gr.HTML
+    result: gr.ImageSlider
+    state: gr.HTML
+    curve: gr.HTML
+    visit: gr.Gallery
+    command: gr.Code
+    restore: gr.File
+
+    @property
+    def inputs(self) -> set[Any]:
+        """All that a run depends on."""
+        pictures = self.content, *self.styles, *self.shares, self.canvas, self.rest, self.blend
+        return {self.key, *pictures, *self.controls.values()}
+
+    @property
+    def buttons(self) -> list[gr.Button]:
+        """The buttons that a run changes."""
+        return [self.run, self.stop, self.more, self.finer, *self.keep.values()]
+
+    @property
+    def shown(self) -> list[Any]:
+        """What changes when another result is shown."""
+        return [*self.buttons, self.state, self.result, self.command, self.visit]
+
+    @property
+    def settings(self) -> list[Any]:
+        """All that changes with the settings."""
+        return [self.quality, self.recipe, *self.shares, *self.controls.values(), self.blend, self.network_line]

@@ -1,0 +1,221 @@
+"""The frames of a run: everything that there is to show of it, moment by moment, in a form that can be pickled."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import allocator
+from ..config import Config
+from ..features import Network, load_network
+from ..images import load_alpha, load_image
+from ..pixels import fit_size, resample, resize, size_of
+from ..transfer import RunState, Step, iterate
+from .job import COLORS, Job
+from .worker import in_worker
+
+PREVIEW_EVERY, CURVE_EVERY, CURVE_POINTS = 0.33, 1.0, 200
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A moment of a run: its text, and what is new.
+
+    content: the photograph at the size of the result, once, before the first step; raw: the picture before colours are
+    applied; both are (1, 3, H, W) in [0, 1]. step: what continues the run; it is left out when a frame is pickled.
+    """
+
+    text: str
+    progress: float = 0.0
+    content: np.ndarray[Any, Any] | None = None
+    raw: np.ndarray[Any, Any] | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    losses: Mapping[str, float] = field(default_factory=dict)
+    curve: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    step: Step | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "step": None}
+
+
+def on_borrowed_gpu(seconds: Callable[..., int]) -> Callable[[Function], Function]:
+    """Decorate a generator so that ZeroGPU runs it in a process with a GPU, for at most so many seconds of its
+    arguments; anywhere else the generator is left as it is.
+    """
+    try:
+        import spaces
+    except ImportError:
+        return lambda function: function
+    return spaces.GPU(duration=seconds)  # type: ignore[no-any-return]
+
+
+# --- networks
+
+_networks: dict[Config, Network] = {}
+_networks_lock = threading.Lock()
+
+
+def network_for(config: Config, report: Callable[[str], None] | None = None) -> Network:
+    """The network of a configuration; the last two stay loaded."""
+    names = ("network", "weights", "pooling", "padding", "precision", "device", "content_layers", "style_layers")
+    key = Config(**{name: getattr(config, name) for name in names})
+    with _networks_lock:
+        _networks[key] = _networks.pop(key) if key in _networks else load_network(key, report=report)
+        for oldest in list(_networks)[:-2]:
+            del _networks[oldest]
+        return _networks[key]
+
+
+def loading(config: Config) -> Generator[Frame, None, Network]:
+    """Load a network in another thread: a download can report its progress, and Stop need not wait for its end."""
+    lines: SimpleQueue[str] = SimpleQueue()
+    pool = ThreadPoolExecutor(1)
+    future = pool.submit(network_for, config, lines.put)
+    pool.shutdown(wait=False)
+    while not future.done():
+        with suppress(Empty):
+            yield Frame(lines.get(timeout=0.05))
+    return future.result()
+
+
+# --- frames
+
+
+@on_borrowed_gpu(lambda job, *_, **__: int(job.seconds) + 10)
+@in_worker
+def paint(job: Job, resume: Step | None = None) -> Generator[Frame, None, None]:
+    """Optimise a picture from files: a frame each third of a second, the last one when the job's time is over.
+
+    On ZeroGPU this runs in another process, with arguments and frames pickled on their way; closing it frees the GPU.
+    """
+    pictures = read_pictures(job)
+    network = yield from loading(job.config)
+    steps = iterate(config=job.config, network=network, resume=resume, **pictures)
+    yield Frame("the first step is being taken", content=at_result_size(pictures["content"], job).numpy())
+    del pictures  # the run keeps what it needs of them
+    began, shown, drawn, progress_before, note = time.monotonic(), -math.inf, -math.inf, 0.0, ""
+    try:
+        for step in steps:
+            progress_before = progress_before or (step.progress if resume else 0.0)
+            note = f" · {step.note}" if step.note else note
+            seconds = time.monotonic() - began
+            last = step.progress >= 1 or bool(step.outcome) or seconds >= job.seconds
+            if last or seconds - shown >= PREVIEW_EVERY:
+                curve = {}
+                if last or seconds - drawn >= CURVE_EVERY:
+                    curve, drawn = loss_curve(step.state.history), seconds
+                yield Frame(
+                    words(step, seconds, progress_before) + note,
+                    step.progress,
+                    raw=step.raw.numpy(),
+                    metadata=step.metadata,
+                    losses=step.losses,
+                    curve=curve,
+                    step=step,
+                )
+                shown = time.monotonic() - began
+            if last:
+                break
+    finally:
+        steps.close()  # type: ignore[attr-defined]
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        allocator.release()
+
+
+@on_borrowed_gpu(lambda jobs, *_, **__: 10 + int(sum(job.seconds for job in jobs)))
+@in_worker
+def sketch(jobs: Sequence[Job]) -> Generator[tuple[int, Frame], None, None]:
+    """Paint several jobs one after the other: the job's number with each of its frames that has a picture."""
+    for number, job in enumerate(jobs):
+        for frame in paint(job):
+            if frame.content is not None or frame.raw is not None:
+                yield number, replace(frame, step=None)
+
+
+def read_pictures(job: Job) -> dict[str, Any]:
+    """The pictures of a job, as arguments of `iterate`."""
+    content, *styles = (load_image(path, max_pixels=job.limits.pixels) for path in (job.content, *job.styles))
+    pictures: dict[str, Any] = {"content": content, "styles": styles}
+    if job.start is not None:
+        pictures["init_image"] = torch.from_numpy(job.start)
+    if job.regions is not None:
+        pictures["masks"] = masks(job, fit_size(size_of(content), int(job.config.size)))
+    return pictures
+
+
+def at_result_size(image: Tensor, job: Job) -> Tensor:
+    return resize(image, fit_size(size_of(image), int(job.config.size)))
+
+
+# --- regions
+
+
+def masks(job: Job, size: tuple[int, int]) -> list[Tensor | None]:
+    """Where each style goes, (1, 1, H, W) in [0, 1] with soft edges; None: wherever no other style does.
+
+    A painted pixel belongs to the style whose brush is nearest in colour.
+    """
+    assert job.regions is not None
+    colors = load_image(job.regions, max_pixels=job.limits.pixels)  # (1, 3, h, w)
+    alpha = load_alpha(job.regions, max_pixels=job.limits.pixels)  # (1, 1, h, w)
+    brushes = torch.tensor([_rgb(color) for color in COLORS[: len(job.styles)]])[:, :, None, None]  # (styles, 3, 1, 1)
+    nearest = (colors - brushes).square().sum(1, keepdim=True).argmin(0, keepdim=True)  # (1, 1, h, w)
+    painted = torch.ones_like(colors[:, :1]) if alpha is None else (alpha > 0.5).float()
+    regions: list[Tensor | None] = [
+        _soft(resample(painted * (nearest == number), size, "bilinear")) for number in range(len(job.styles))
+    ]
+    return [None, *regions[1:]] if job.rest == "first" else regions
+
+
+def _soft(mask: Tensor) -> Tensor:
+    """Blurred over a fiftieth of the long side."""
+    radius = max(mask.shape[-2:]) // 100
+    padded = torch.nn.functional.pad(mask, (radius,) * 4, mode="replicate")
+    return torch.nn.functional.avg_pool2d(padded, 2 * radius + 1, 1).clamp(0, 1)
+
+
+def _rgb(color: str) -> tuple[float, ...]:
+    return tuple(int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+
+
+# --- words and numbers
+
+
+def words(step: Step, seconds: float, progress_before: float = 0.0) -> str:
+    """How far a run is, in words; `progress_before` is the progress it had when it was continued."""
+    text = f"scale {step.scale + 1} of {step.scales} · step {step.iteration} of {step.iterations}"
+    left = seconds * (1 - step.progress) / max(step.progress - progress_before, 1e-9)
+    return text if seconds < 1 or not left else f"{text} · about {duration(left)} left"
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def loss_curve(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """log10 of the total and its terms at some of the steps and the last: at most `CURVE_POINTS` numbers in all."""
+    terms = [name for name in history[-1] if name not in ("scale", "iteration") and "/" not in name]
+    thinned = history[:: -math.ceil(len(history) / (CURVE_POINTS // len(terms)))][::-1]
+    return {term: [math.log10(min(1e30, max(1e-12, entry[term]))) for entry in thinned] for term in terms}
+
+
+def state_bytes(state: RunState) -> int:
+    """Memory of the tensors that continuing a run needs."""
+    solver = state.solver
+    tensors = [solver.image, solver.average, solver.best, *(tensor for pair in solver.memory for tensor in pair)]
+    if solver.evaluation is not None:
+        tensors.append(solver.evaluation.gradient)
+    return sum(tensor.nbytes for tensor in tensors if tensor is not None)

@@ -1,0 +1,91 @@
+"""A job: one run that has been checked, with all that it needs, in a form that can be pickled."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from ..config import Config, StyleTransferError
+from .server import Limits, Server
+from .wording import from_text
+
+MAX_STYLES = 4
+FINER = math.sqrt(2)
+FINER_STEPS = 30
+COLORS = ("#e8336d", "#1d8fe1", "#f2a900", "#2ea36b")  # of the brushes that paint the region of each style
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A run to do.
+
+    content, styles: paths; regions: a picture painted over the photograph, in the colour of `COLORS` for each style;
+    rest: what unpainted parts show, the `photograph` or the `first` style; start: the picture (1, 3, H, W) that
+    `init="image"` starts from.
+    """
+
+    content: str
+    styles: tuple[str, ...]
+    config: Config
+    limits: Limits
+    regions: bytes | str | None = None
+    rest: str = "photograph"
+    start: Any = None
+
+    @property
+    def seconds(self) -> float:
+        """How long the run may take."""
+        return self.limits.seconds_for(self.config)
+
+    def continued(self, steps: Sequence[int], more: int) -> Job:
+        """The job with `more` steps at its last scale; `steps` are those of the run so far, at each scale."""
+        if not more:
+            return self
+        return replace(self, config=replace(self.config, iterations=(*steps[:-1], steps[-1] + more)))
+
+    def restarted(self, start: Any, steps: int, **changes: Any) -> Job:
+        """The job that takes so many steps from a picture, at one scale."""
+        config = replace(self.config, init="image", scales=(1.0,), iterations=(steps,), **changes)
+        return replace(self, config=config, start=start)
+
+    def finer(self, start: Any) -> Job:
+        """The job that paints a result at the next size. Raises StyleTransferError at the largest."""
+        size = max(start.shape[-2:])
+        larger = min(round(size * FINER / 32) * 32, self.limits.size)
+        if larger <= size:
+            raise StyleTransferError(f"the picture is {size} pixels long: at most {self.limits.size} are allowed here")
+        return self.restarted(start, FINER_STEPS, size=larger)
+
+
+def checked(
+    server: Server,
+    settings: Mapping[str, Any],
+    *,
+    content: str | None,
+    styles: Sequence[str],
+    regions: bytes | str | None = None,
+    rest: str = "photograph",
+    start: Any = None,
+) -> Job:
+    """The job of a visitor's request, with every part checked; settings are the values of Config's fields, tuples also
+    as text. Raises StyleTransferError.
+    """
+    for name, value in (("picture", content), ("style", styles)):
+        if not value:
+            raise StyleTransferError(f"there is no {name} yet: upload one, or choose one of those shown below it")
+    if len(styles) > MAX_STYLES:
+        raise StyleTransferError(f"there are {len(styles)} styles: at most {MAX_STYLES} are allowed here")
+    if rest not in ("photograph", "first"):
+        raise StyleTransferError(f"unknown rest {rest!r:.40}: choose photograph or first")
+    config = Config(**{name: from_text(name, value) for name, value in settings.items()})
+    if config.init == "image" and start is None:
+        raise StyleTransferError("init is image, and there is no painted picture yet to start from")
+    for name, limit in server.limits.exceeded(config).items():
+        raise StyleTransferError(f"{name} is {getattr(config, name)}: at most {limit:g} is allowed here")
+    steps, most = sum(config.steps()), server.limits.steps
+    if steps > most:
+        raise StyleTransferError(f"there are {steps} iterations in all: at most {most} are allowed here")
+    config = replace(config, weights=server.weights if config.network.startswith("vgg") else None)
+    return Job(str(content), tuple(styles), config, server.limits, regions, rest, start)

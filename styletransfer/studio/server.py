@@ -1,0 +1,60 @@
+"""What this process offers its visitors: how much they may ask for, and a file of weights for the VGG networks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..config import Config
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a visitor may ask for; a run that takes longer ends with its best picture so far."""
+
+    size: int = 2048
+    style_scale: float = 2.0
+    history: int = 100
+    steps: int = 5000
+    seconds: float = 3600
+    pixels: int = 32_000_000  # of an uploaded picture
+    zero: bool = False  # ZeroGPU: each run borrows a GPU, in another process
+    waiting: int = 2  # unfinished runs of one visitor, in the queue or computing
+
+    def exceeded(self, config: Config) -> dict[str, float]:
+        """The settings that are above their limit (or no number), each with its limit."""
+        limits = {name: getattr(self, name) for name in ("size", "style_scale", "history")}
+        return {
+            name: limit
+            for name, limit in limits.items()
+            if isinstance(value := getattr(config, name), str) or value > limit
+        }
+
+    def seconds_for(self, config: Config) -> float:
+        """How long a run may take; on a borrowed GPU about twice what it needs, since the time asked for is billed."""
+        if not self.zero:
+            return self.seconds
+        work = sum(steps * (float(config.size) * scale) ** 2 for steps, scale in zip(config.steps(), config.scales))
+        return min(self.seconds, 15 + 4e-7 * config.octaves * work)
+
+
+def limits(environment: Mapping[str, str], gpu: bool) -> Limits:
+    """The limits on one's own computer, or on a Space, which many people share."""
+    zero = bool(environment.get("SPACES_ZERO_GPU"))
+    if not environment.get("SPACE_ID"):
+        return Limits(zero=zero)
+    return Limits(size=2048 if gpu or zero else 1024, seconds=100 if zero else 600, zero=zero)
+
+
+@dataclass(frozen=True)
+class Server:
+    """What this process offers; `weights` is the file given on its command line."""
+
+    limits: Limits = Limits()
+    weights: str | None = None
+
+    @classmethod
+    def here(cls, weights: str | None = None) -> Server:
+        """A server with the limits of this computer."""
+        return cls(limits(os.environ, os.path.exists("/dev/nvidiactl")), weights)

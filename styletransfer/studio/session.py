@@ -1,0 +1,126 @@
+"""A run from beginning to end: its pictures are kept, its end is logged, and a failed one leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from typing import Any
+
+import torch
+
+from ..config import Config
+from ..transfer import Step
+from .frames import Frame, duration, paint, sketch
+from .job import Job
+from .kept import Kept, Visit
+from .wording import describe
+
+logger = logging.getLogger(__name__)
+
+
+Moment = tuple[Frame, Kept | None]  # nothing is kept until the pictures have been read
+
+
+def run(
+    job: Job,
+    visit: Visit,
+    *,
+    settings: Config | None = None,
+    blend: float = 0.0,
+    resume: Step | None = None,
+    note: str = "",
+) -> Generator[Moment, None, None]:
+    """Paint a job, as the result that the visit shows from its first picture on.
+
+    settings: as the visitor chose them, if they are not the job's; note: what the status says first. Raises
+    StyleTransferError.
+    """
+    began, outcome, kept = time.monotonic(), "failed", None
+    visit.running = True
+    try:
+        with closing(paint(job, resume)) as frames:
+            for frame in frames:
+                if frame.content is not None:
+                    kept = _kept(job, frame, settings, blend)
+                elif kept is not None and frame.raw is not None:
+                    kept.take(frame)
+                    if visit.current is not kept:
+                        visit.add(kept)
+                    outcome, visit.touched = "stopped", time.monotonic()
+                yield frame, kept
+        if kept is not None:
+            outcome = kept.metadata["outcome"] if kept.metadata else "nothing to do"
+            kept.note = note + ended(kept, time.monotonic() - began)
+    finally:
+        visit.running = False
+        if kept is not None and not kept.metadata:
+            kept.folder.cleanup()
+        _log(job, kept, outcome, time.monotonic() - began)
+
+
+def drafts(jobs: Sequence[Job], blend: float = 0.0) -> Generator[tuple[int, Frame, Kept], None, None]:
+    """Paint several jobs one after the other, and yield the number of the job with each of its pictures."""
+    began, all_kept = time.monotonic(), list[Kept]()
+    try:
+        with closing(sketch(jobs)) as frames:
+            for number, frame in frames:
+                if frame.content is not None:
+                    all_kept.append(_kept(jobs[number], frame, None, blend))
+                else:
+                    all_kept[number].take(frame)
+                    yield number, frame, all_kept[number]
+    finally:
+        painted = [kept for kept in all_kept if kept.metadata]
+        outcome = f"draft {len(painted)} of {len(jobs)}"
+        _log(jobs[0], painted[-1] if painted else None, outcome, time.monotonic() - began)
+
+
+def _kept(job: Job, frame: Frame, settings: Config | None, blend: float) -> Kept:
+    content = torch.from_numpy(frame.content)
+    return Kept(job, settings or job.config, content, content, blend)
+
+
+def continuation(kept: Kept) -> tuple[Job, Step | None]:
+    """The job that continues a picture: to the end of a run that was stopped, or some steps further.
+
+    The step is what it continues from; without one the optimiser starts again from the picture.
+    """
+    steps = kept.metadata["steps"]
+    more = min(steps[-1], 100)
+    if kept.step is None or kept.step.state.solver.outcome:
+        return kept.job.restarted(kept.raw.numpy(), max(1, more)), None
+    return kept.job.continued(steps, 0 if kept.metadata["outcome"] == "stopped" else more), kept.step
+
+
+def ended(kept: Kept, seconds: float) -> str:
+    """How a run ended, in a line."""
+    if not kept.metadata:
+        return "There was nothing left to do"
+    endings = {
+        "done": f"Done in {duration(seconds)}",
+        "non-finite": "Stopped: the loss left the range of numbers",
+    }
+    ending = endings.get(kept.metadata["outcome"], f"Stopped after {duration(seconds)}, the most that is allowed here")
+    return f"{ending} · {kept.raw.shape[-1]} × {kept.raw.shape[-2]} · {network_words(kept.metadata)}"
+
+
+def network_words(metadata: Mapping[str, Any]) -> str:
+    network = metadata["network"]
+    return describe(network["name"], network["reason"], metadata["device"])
+
+
+def _log(job: Job, kept: Kept | None, outcome: str, seconds: float) -> None:
+    """One line for the operator: nothing of the pictures, no names."""
+    metadata = kept.metadata if kept is not None and kept.metadata else None
+    entry = {
+        "event": "run",
+        "seconds": round(seconds, 2),
+        "size": job.config.size,
+        "steps": metadata["steps"] if metadata else list(job.config.iterations),
+        "network": metadata["network"]["name"] if metadata else job.config.network,
+        "outcome": outcome,
+    }
+    logger.info(json.dumps(entry))

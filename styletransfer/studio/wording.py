@@ -1,0 +1,126 @@
+"""Settings as text: in the page's controls, as a command, in an address, and inside a PNG."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from ..config import Config, StyleTransferError
+from ..recipes import RECIPES
+from .server import Limits
+
+FIELDS: dict[str, Any] = {field.name: field for field in fields(Config)}
+# Fields of Config that addresses and programs may set, by the names that they use.
+NAMES = {
+    "strength": "strength",
+    "brush": "style_scale",
+    "size": "size",
+    "color": "color",
+    "network": "network",
+    "seed": "seed",
+}
+
+
+# --- controls
+
+
+def from_text(name: str, value: Any) -> Any:
+    """A control's value as Config takes it: lists are written as 1, 2, 3. Raises StyleTransferError."""
+    if not isinstance(FIELDS[name].default, tuple) or not isinstance(value, str):
+        return value
+    kind = FIELDS[name].metadata["item"]
+    try:
+        return tuple(kind(item) for item in re.split(r"[,\s]+", value) if item)
+    except ValueError:
+        raise StyleTransferError(f"{name} must be numbers with commas between them, got {value[:40]!r}") from None
+
+
+def as_text(value: Any) -> Any:
+    """A setting as its control shows it: a list as 1, 2, 3, anything else unchanged."""
+    return ", ".join(map(str, value)) if isinstance(value, (tuple, list)) else value
+
+
+def describe(network: str, reason: str, device: str) -> str:
+    """The network in use, why this one, and where it computes."""
+    return f"{network.replace('builtin', 'built-in')} network ({reason}) on {device.upper()}"
+
+
+# --- the command line
+
+
+def nearest_recipe(config: Config) -> str:
+    """The recipe that differs from the settings in the fewest fields."""
+    return min(RECIPES, key=lambda name: len(differences(config, name)))
+
+
+def differences(config: Config, recipe: str) -> dict[str, Any]:
+    """The settings that differ from the recipe's; weights and device belong to the server and do not count."""
+    names = [name for name in FIELDS if name not in ("weights", "device")]
+    return {name: getattr(config, name) for name in names if getattr(config, name) != getattr(RECIPES[recipe], name)}
+
+
+def command(config: Config, content: str, styles: Sequence[str]) -> str:
+    """The command that makes the same picture: the nearest recipe, and flags for what differs from it."""
+    recipe = nearest_recipe(config)
+    words = ["python", "-m", "styletransfer", content, *styles, "-o", "out.png"]
+    if recipe != "balanced":
+        words += ["--recipe", recipe]
+    for name, value in differences(config, recipe).items():
+        flag = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            words += [f"--{flag}", ",".join(map(str, value)) if isinstance(value, tuple) else f"{value}"]
+    return shlex.join(words)
+
+
+def file_name(path: str) -> str:
+    """A picture as the command names it: a bundled one by its place in the repository, an upload by its name."""
+    parts = path.replace("\\", "/").split("/")
+    return "/".join(parts[-3:]) if "examples" in parts[-3:-2] else parts[-1]
+
+
+# --- addresses and PNGs
+
+
+def from_address(query: Mapping[str, str], limits: Limits) -> tuple[str, Config, list[str]]:
+    """The recipe and settings of a page's address, and the names that are unknown or have a value not allowed here."""
+    ignored = sorted(name for name in query if name not in (*NAMES, "quality") and not name.startswith("_"))
+    recipe = query.get("quality", "balanced")
+    if recipe not in RECIPES:
+        recipe, ignored = "balanced", [*ignored, "quality"]
+    config = RECIPES[recipe]
+    for name in [name for name in NAMES if name in query]:
+        field, text = NAMES[name], query[name]
+        try:
+            value: Any = text if isinstance(FIELDS[field].default, str) else float(text)
+            changed = replace(config, **{field: value})
+        except (ValueError, StyleTransferError):
+            changed = None
+        if changed is None or field in limits.exceeded(changed):
+            ignored.append(name)
+        else:
+            config = changed
+    return recipe, config, ignored
+
+
+def from_png(metadata: Mapping[str, Any], limits: Limits) -> tuple[Config, str]:
+    """The settings of a PNG, changed where this page cannot run them, and those changes in words.
+
+    The metadata is not trusted: a file or a device that it names is ignored. Raises StyleTransferError.
+    """
+    settings = metadata.get("config")
+    if not isinstance(settings, Mapping):
+        raise StyleTransferError("the settings hold no config: give a PNG that was made here")
+    original = Config.from_dict({**settings, "weights": None, "device": "auto"})
+    lowered: dict[str, Any] = limits.exceeded(original)
+    config = replace(original, **lowered)
+    changes = [f"{name} is {limit:g} here, not {getattr(original, name)}" for name, limit in lowered.items()]
+    if config.init == "image":
+        usual = RECIPES["balanced"]
+        config = replace(config, init="content", scales=usual.scales, iterations=usual.iterations)
+        changes.append("the run starts from the photograph, not from an earlier picture")
+    return config, "; ".join(changes)
