@@ -6,14 +6,13 @@ Names that need torch are imported when they are first used, so that a page or a
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .config import Config, StyleTransferError
+from .config import VERSION, Config, StyleTransferError
 from .recipes import RECIPES, recipe
 
 if TYPE_CHECKING:
     from .features import Network, load_network
     from .images import load_image, save_image
     from .pixels import fit_size, recolor, resize
-    from .transfer import VERSION as __version__
     from .transfer import Result, Step, iterate, stylize
 
 __all__ = [
@@ -42,7 +41,7 @@ _LATER = {
     "transfer": ("Result", "Step", "iterate", "stylize"),
 }
 _HOMES = {name: (module, name) for module, names in _LATER.items() for name in names}
-_HOMES["__version__"] = ("transfer", "VERSION")
+__version__ = VERSION
 
 
 def __getattr__(name: str) -> Any:

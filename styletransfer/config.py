@@ -9,6 +9,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+VERSION = "0.2.0"
+BUILTIN_SINCE = (0, 2, 0)  # the version that brought the built-in network of today
+
 
 class StyleTransferError(Exception):
     """Something the user gave cannot be used: what is wrong, what was given, what is allowed."""
@@ -222,6 +225,17 @@ class Config:
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
         return cls(**given)
+
+
+def changes_since(metadata: Mapping[str, Any]) -> str:
+    """What makes a picture with this metadata come out differently today, as part of a sentence; empty: nothing."""
+    network, versions = metadata.get("network"), metadata.get("versions")
+    if not isinstance(network, Mapping) or not isinstance(versions, Mapping) or network.get("name") != "builtin":
+        return ""
+    numbers = re.fullmatch(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})", str(versions.get("styletransfer")))
+    if not numbers or tuple(map(int, numbers.groups())) >= BUILTIN_SINCE:
+        return ""
+    return "the built-in network has changed since, so that the picture will be another"
 
 
 def _checked(name: str, value: Any, default: Any, rule: Mapping[str, Any]) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from styletransfer.config import Config, StyleTransferError, canonical_layer
+from styletransfer.config import VERSION, Config, StyleTransferError, canonical_layer, changes_since
 
 FIELDS = {each.name: each for each in fields(Config)}
 NUMBERS = [
@@ -264,3 +264,19 @@ def test_what_holds_no_settings_is_one_sentence(junk: Any) -> None:
 )
 def test_every_scale_has_its_steps(given: tuple[int, ...], steps: tuple[int, ...]) -> None:
     assert Config(iterations=given).steps((7, 8)) == steps
+
+
+@pytest.mark.parametrize(
+    ("network", "version", "told"),
+    [
+        ("builtin", "0.1.0", True),
+        ("builtin", VERSION, False),
+        ("vgg19", "0.1.0", False),
+        ("builtin", "of yesterday", False),
+        ("builtin", None, False),
+    ],
+)
+def test_a_picture_of_an_earlier_built_in_network_is_known(network: str, version: str | None, told: bool) -> None:
+    metadata = {"network": {"name": network}, "versions": {"styletransfer": version}}
+    assert bool(changes_since(metadata)) == told
+    assert not changes_since({}) and not changes_since({"network": "builtin", "versions": 3})

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from dataclasses import dataclass, fields, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
 
-from ..config import Config, StyleTransferError
+from ..config import VERSION, Config, StyleTransferError, changes_since
 from ..images import SUFFIXES, read_settings
 from ..recipes import RECIPES, recipe
-from ..transfer import VERSION
 
 TASKS = ("transfer", "content", "style")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
@@ -105,9 +105,12 @@ def configured(options: argparse.Namespace) -> Config:
 
 
 def _settings_of(picture: Path) -> Config:
-    settings = read_settings(picture).get("config")
+    metadata = read_settings(picture)
+    settings = metadata.get("config")
     if not isinstance(settings, dict):
         raise StyleTransferError("the picture's settings hold no config: give a PNG that was made here")
+    if changes := changes_since(metadata):
+        print(f"{picture.name}: {changes}", file=sys.stderr)
     return Config.from_dict({**settings, "weights": None})  # a picture must not name a file of this computer
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from ..config import Config, StyleTransferError
+from ..config import Config, StyleTransferError, changes_since
 from ..recipes import RECIPES
 from .server import Limits
 
@@ -123,4 +123,6 @@ def from_png(metadata: Mapping[str, Any], limits: Limits) -> tuple[Config, str]:
         usual = RECIPES["balanced"]
         config = replace(config, init="content", scales=usual.scales, iterations=usual.iterations)
         changes.append("the run starts from the photograph, not from an earlier picture")
+    if since := changes_since(metadata):
+        changes.append(since)
     return config, "; ".join(changes)

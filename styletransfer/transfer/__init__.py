@@ -2,10 +2,9 @@
 
 from .loop import iterate, stylize
 from .records import Losses, Result, RunState, Scale, Step
-from .run import VERSION, StyleTargets, schedule
+from .run import StyleTargets, schedule
 
 __all__ = [
-    "VERSION",
     "Losses",
     "Result",
     "RunState",

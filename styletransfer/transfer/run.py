@@ -13,7 +13,7 @@ import torchvision
 from torch import Tensor
 
 from .. import pixels, solvers
-from ..config import Config, StyleTransferError
+from ..config import VERSION, Config, StyleTransferError
 from ..features import Network
 from ..objective import Evaluation, Objective, StyleMoments
 from ..pixels import Size
@@ -21,7 +21,6 @@ from ..plan import Plan, is_out_of_memory, make_plan, smaller_tile
 from ..start import Masks, checked_image, checked_masks, first_image, resized_mask
 from .records import Losses, Result, RunState, Scale, Step
 
-VERSION = "0.1.0"
 SETTLING = 10  # steps in which the loss must fall by `tolerance`
 StyleTargets = dict[tuple[Size, ...], list[StyleMoments]]
 

@@ -2,8 +2,9 @@
 
     python tests/benchmarks/results.py [--size 640] [--again] [--vgg WEIGHTS]
 
-Every pair of examples/examples.json goes to examples/results/, and its command into that file. With VGG-19's weights,
-the first pair is painted at 384 px with both networks, for the README's comparison; its run is also an animation there.
+Every pair of examples/examples.json goes to examples/results/, and its command into that file. The first pair's run is
+also an animation, and its photograph is painted in every style for the grid of the README. With VGG-19's weights, the
+first pair is painted at 384 px with both networks, for the built-in network's card.
 """
 
 from __future__ import annotations
@@ -14,14 +15,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from styletransfer import Config, iterate, load_image
+from styletransfer import Config, iterate, load_image, resize, save_image, stylize
 from styletransfer.images import save_animation
-from styletransfer.pixels import resize
+from styletransfer.pixels import size_of
 
 EXAMPLES = ROOT / "examples"
+TILE, COLUMNS, GAP = 360, 4, 6  # the grid: long side of a tile in pixels, tiles a row, pixels between them
 
 
 def command_of(words: list[str]) -> str:
@@ -45,6 +49,23 @@ def animate(content: Path, style: Path, output: Path, again: bool) -> None:
             frames.append(step.image)
     frames.append(step.image)
     save_animation([resize(frame, (step.size[0], step.size[1])) for frame in frames], output, quality=70)
+
+
+def grid(photo: Path, styles: list[Path], output: Path, again: bool) -> None:
+    """The photograph, and the photograph in every style, four tiles a row."""
+    if output.exists() and not again:
+        return
+    content = load_image(photo)
+    config = Config(size=TILE)
+    painted = [stylize(content, [load_image(style)], config).image for style in styles]
+    tiles = [resize(content, size_of(painted[0])), *painted]
+    height, width = size_of(tiles[0])
+    rows = -(-len(tiles) // COLUMNS)
+    sheet = torch.ones(1, 3, rows * (height + GAP) - GAP, COLUMNS * (width + GAP) - GAP)
+    for number, tile in enumerate(tiles):
+        top, left = number // COLUMNS * (height + GAP), number % COLUMNS * (width + GAP)
+        sheet[..., top : top + height, left : left + width] = tile
+    save_image(sheet, output)
 
 
 def main() -> None:
@@ -76,6 +97,8 @@ def main() -> None:
     (EXAMPLES / "examples.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
     first = listed["pairs"][0]
     animate(EXAMPLES / first["content"], EXAMPLES / first["style"], results / "painting.webp", options.again)
+    styles = [EXAMPLES / entry["file"] for entry in listed["styles"]]
+    grid(EXAMPLES / first["content"], styles, results / "grid.jpg", options.again)
     if options.vgg:
         vgg = ["--network", "vgg19-caffe", "--weights", options.vgg]
         for name, network in (("builtin", ["--network", "builtin"]), ("vgg", vgg)):
