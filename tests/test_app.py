@@ -526,13 +526,16 @@ def test_examples_without_their_files_are_left_out(tmp_path: Path) -> None:
     listed = {
         "photos": [{"title": "A", "file": "a.jpg"}, {"title": "gone", "file": "gone.jpg"}],
         "styles": [{"title": "B", "file": "b.jpg"}],
-        "pairs": [{"content": "a.jpg", "style": "b.jpg"}, {"content": "a.jpg", "style": "gone.jpg"}],
+        "results": [
+            {"file": "b.jpg", "content": "a.jpg", "style": "b.jpg"},
+            {"file": "a.jpg", "content": "a.jpg", "style": "gone.jpg"},
+        ],
     }
     (tmp_path / "examples.json").write_text(json.dumps(listed))
     bundled = controls.load_examples(tmp_path)
     assert [entry["title"] for entry in bundled["photos"]] == ["A"]
-    assert bundled["pairs"] == [{"content": str(tmp_path / "a.jpg"), "style": str(tmp_path / "b.jpg")}]
-    assert bundled["results"] == []
+    a, b = str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")
+    assert bundled["results"] == [{"file": b, "content": a, "style": b}]
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}"])

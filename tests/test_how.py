@@ -210,7 +210,7 @@ def test_what_computes_waits_in_the_line_of_the_runs_and_nothing_is_public(demo:
 def test_the_tabs_open_without_examples() -> None:
     with gr.Blocks(analytics_enabled=False):
         pair = [gr.Image(), gr.Image()]
-        nothing: dict[str, list[Any]] = {"photos": [], "styles": [], "pairs": [], "results": []}
+        nothing: dict[str, list[Any]] = {"photos": [], "styles": [], "results": []}
         how.how_tab(SERVER, nothing, content=pair[0], style=pair[1], key=gr.State(None))
 
 

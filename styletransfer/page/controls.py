@@ -60,7 +60,7 @@ def load_examples(folder: Path) -> dict[str, list[dict[str, str]]]:
     listed: dict[str, Any] = {}
     with suppress(OSError, ValueError):
         listed = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
-    bundled: dict[str, list[dict[str, str]]] = {"photos": [], "styles": [], "pairs": [], "results": []}
+    bundled: dict[str, list[dict[str, str]]] = {"photos": [], "styles": [], "results": []}
     for kind, entries in bundled.items():
         for entry in listed.get(kind, []):
             paths = {key: str(folder / entry[key]) for key in ("file", "content", "style") if key in entry}
@@ -70,7 +70,7 @@ def load_examples(folder: Path) -> dict[str, list[dict[str, str]]]:
 
 
 def thumbnails(entries: Sequence[Mapping[str, str]], name: str, label: str) -> gr.Gallery:
-    pictures = [(entry.get("file", entry.get("content")), entry.get("alt", entry.get("title"))) for entry in entries]
+    pictures = [(entry["file"], entry.get("alt", entry.get("title"))) for entry in entries]
     return strip(pictures, name, label, visible=bool(entries))
 
 

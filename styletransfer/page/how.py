@@ -38,7 +38,7 @@ SEE = (
 )
 STOPPED = "Stopped before the end: press Show to start again."
 # What each of the first style layers adds, as their reconstructions show.
-MANNERS = ("colours and specks", "small strokes", "longer strokes and their turns", "larger forms")
+MANNERS = ("colours and specks", "small strokes", "longer strokes and their turns", "patterns", "whole shapes")
 
 
 def text(name: str) -> str:
@@ -50,7 +50,7 @@ def text(name: str) -> str:
 
 def how_tab(server: Server, bundled: Bundled, *, content: Any, style: Any, key: gr.State) -> None:
     """Fill the tab that is being built; `content`, `style` and `key` are components of the Paint tab."""
-    first: Mapping[str, str] = next(iter(bundled["results"] or bundled["pairs"]), {})
+    first: Mapping[str, str] = next(iter(bundled["results"]), {})
     gr.HTML(text("how"), elem_classes="explain")
     gr.HTML(SEE, elem_classes="explain")
     with gr.Row(elem_id="how-pair"):

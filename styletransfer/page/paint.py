@@ -36,7 +36,7 @@ FILES = {"png": "Save PNG", "jpg": "Save JPEG", "webp": "Timelapse"}
 
 def paint_tab(server: Server, bundled: Bundled, key: gr.State) -> Handlers:
     """Lay the tab out and wire it up."""
-    examples = examples_of(bundled)
+    examples = bundled["results"]
     first: Mapping[str, str] = next(iter(examples), {})
     parts = Parts()
     parts.key, parts.controls = key, {}
@@ -56,13 +56,6 @@ def paint_tab(server: Server, bundled: Bundled, key: gr.State) -> Handlers:
     outputs = [*parts.shown, parts.content, *parts.styles, *parts.settings]
     parts.visit.select(handlers.bring_back, key, outputs, **PRIVATE)
     return handlers
-
-
-def examples_of(bundled: Bundled) -> list[Mapping[str, str]]:
-    """The finished pairs, then those that have no result yet."""
-    finished = {(entry["content"], entry["style"]) for entry in bundled["results"]}
-    unfinished = [entry for entry in bundled["pairs"] if (entry["content"], entry["style"]) not in finished]
-    return [*bundled["results"], *unfinished]
 
 
 # --- what is asked for
@@ -224,8 +217,8 @@ def lay_result(handlers: Handlers, first: Mapping[str, str]) -> None:
 def lay_examples(parts: Parts, examples: Sequence[Mapping[str, str]]) -> None:
     def choose(event: gr.SelectData) -> Updates:
         entry = examples[event.index]
-        pictures = {parts.result: (entry["content"], entry["file"])} if "file" in entry else {}
-        return {parts.content: entry["content"], parts.styles[0]: entry["style"], **pictures}
+        result = entry["content"], entry["file"]
+        return {parts.content: entry["content"], parts.styles[0]: entry["style"], parts.result: result}
 
     gr.HTML("<p>Or try one of these:</p>", elem_id="try", visible=bool(examples))
     pairs = thumbnails(examples, "pairs", "Examples")

@@ -14,7 +14,6 @@ from .controls import Bundled
 from .errors import friendly
 from .handlers import HINT, Handlers
 from .look import status
-from .paint import examples_of
 from .parts import AT_ONCE, PRIVATE, Updates
 
 
@@ -75,7 +74,7 @@ def pair(handlers: Handlers, pictures: Mapping[str, str], bundled: Bundled) -> U
     """Content, style, and the finished picture of the two if it is bundled."""
     if not pictures:
         return {}
-    first: Mapping[str, str] = next(iter(examples_of(bundled)), {})
+    first: Mapping[str, str] = next(iter(bundled["results"]), {})
     content, style = (pictures.get(name, first.get(name)) for name in ("content", "style"))
     results = {(entry["content"], entry["style"]): entry["file"] for entry in bundled["results"]}
     parts = handlers.parts

@@ -78,9 +78,9 @@ def main() -> None:
     results.mkdir(exist_ok=True)
     listed = json.loads((EXAMPLES / "examples.json").read_text())
     titles = {entry["file"]: entry["title"] for kind in ("styles", "photos") for entry in listed[kind]}
-    listed["results"] = []
+    pairs, listed["results"] = listed["results"], []
     size = ["--size", str(options.size)]
-    for pair in listed["pairs"]:
+    for pair in pairs:
         content, style = pair["content"], pair["style"]
         file = f"results/{Path(content).stem}-{Path(style).stem}.jpg"
         words = [f"examples/{content}", f"examples/{style}", "-o", f"examples/{file}", *size]
@@ -95,7 +95,7 @@ def main() -> None:
         for kind, entries in listed.items()
     ]
     (EXAMPLES / "examples.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
-    first = listed["pairs"][0]
+    first = pairs[0]
     animate(EXAMPLES / first["content"], EXAMPLES / first["style"], results / "painting.webp", options.again)
     styles = [EXAMPLES / entry["file"] for entry in listed["styles"]]
     grid(EXAMPLES / first["content"], styles, results / "grid.jpg", options.again)
