@@ -45,7 +45,7 @@ INSIDE = {  # a folder's own ranks
     "plan": {"system": 0, "memory": 1, "timing": 1},
     "weights": {"sources": 0, "local": 0, "cache": 1, "hub": 2},
     "studio": {"request": 0, "worker": 0, "running": 1, "kept": 2},
-    "transfer": {"records": 0, "run": 1, "loop": 2},
+    "transfer": {"records": 0, "scales": 0, "run": 1, "loop": 2},
     "page": {
         "look": 0,
         "controls": 0,
