@@ -215,7 +215,7 @@ def _line_search(
         image = _clamped(state.image + length * direction, config)
         evaluation = evaluate(image)
         s = image - state.image
-        # All decisions use one copy from the device: it would be idle during each further one.
+        # One copy from the device for all decisions: the device is idle while it is waited for.
         descent, loss_before, loss, slope_before, slope = read_scalars(
             directional_derivative,
             state.evaluation.loss,

@@ -46,7 +46,7 @@ INSIDE = {  # a folder's own ranks
     "weights": {"sources": 0, "local": 0, "cache": 1, "hub": 2},
     "distill": {"losses": 0, "layers": 0, "pictures": 0, "course": 1, "program": 2, "__main__": 3},
     "studio": {"server": 0, "worker": 0, "wording": 1, "job": 2, "frames": 3, "kept": 4, "session": 5},
-    "transfer": {"records": 0, "run": 1, "loop": 2},
+    "transfer": {"records": 0, "scales": 0, "run": 1, "loop": 2},
     "page": {
         "look": 0,
         "errors": 0,

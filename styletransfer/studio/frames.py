@@ -102,7 +102,8 @@ def paint(job: Job, resume: Step | None = None) -> Generator[Frame, None, None]:
     """
     pictures = read_pictures(job)
     network = yield from loading(job.config)
-    steps = iterate(config=job.config, network=network, resume=resume, **pictures)
+    allocator.keep()
+    steps = iterate(config=job.config, network=network, resume=resume, on_tight_memory=allocator.give_back, **pictures)
     yield Frame("the first step is being taken", content=at_result_size(pictures["content"], job).numpy())
     del pictures  # the run keeps what it needs of them
     began, shown, drawn, progress_before, note = time.monotonic(), -math.inf, -math.inf, 0.0, ""

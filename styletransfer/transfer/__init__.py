@@ -1,8 +1,9 @@
 """Style transfer: a schedule of scales, the loop over them, and the records of its steps and result."""
 
 from .loop import iterate, stylize
-from .records import Losses, Result, RunState, Scale, Step
-from .run import StyleTargets, schedule
+from .records import Losses, Result, RunState, Step
+from .run import StyleTargets
+from .scales import Scale, schedule
 
 __all__ = [
     "Losses",

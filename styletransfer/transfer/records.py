@@ -1,4 +1,4 @@
-"""The records of a run: its scales, its state, its steps and its result."""
+"""The records of a run: its losses, its state, its steps and its result."""
 
 from __future__ import annotations
 
@@ -12,14 +12,6 @@ from torch import Tensor
 from .. import solvers
 from ..objective import Evaluation
 from ..pixels import Size
-
-
-@dataclass(frozen=True)
-class Scale:
-    """One entry of the schedule: the picture's size (H, W) and the steps to take at it."""
-
-    size: Size
-    iterations: int
 
 
 class Losses(Mapping[str, float]):

@@ -19,7 +19,8 @@ from ..objective import Evaluation, Objective, StyleMoments
 from ..pixels import Size
 from ..plan import Plan, is_out_of_memory, make_plan, smaller_tile
 from ..start import Masks, checked_image, checked_masks, first_image, resized_mask
-from .records import Losses, Result, RunState, Scale, Step
+from .records import Losses, Result, RunState, Step
+from .scales import Scale, schedule
 
 SETTLING = 10  # steps in which the loss must fall by `tolerance`
 StyleTargets = dict[tuple[Size, ...], list[StyleMoments]]
@@ -289,24 +290,3 @@ class Run:
                 "python": platform.python_version(),
             },
         }
-
-
-def schedule(config: Config, frame: Size, network: Network) -> tuple[Scale, ...]:
-    """The sizes (H, W) and steps of a run, coarse to fine, for a content of size `frame`.
-
-    Scales whose short side is less than twice the network's stride are left out, except the last. Raises
-    StyleTransferError where even the last is smaller than the stride.
-    """
-    long_side = max(frame) if config.size == "original" else int(config.size)
-    stride, scales = network.stride, []
-    for fraction, iterations in zip(config.scales, config.steps(network.design.iterations)):
-        size = pixels.fit_size(frame, max(1, round(long_side * fraction)))
-        if fraction == 1 or min(size) >= 2 * stride:
-            scales.append(Scale(size, iterations))
-    if min(scales[-1].size) < stride:
-        height, width = scales[-1].size
-        raise StyleTransferError(
-            f"the picture would be {width}x{height} pixels, and the network needs {stride} on the short side: "
-            "choose a larger size"
-        )
-    return tuple(scales)

@@ -49,7 +49,7 @@ def one(options: argparse.Namespace, size: int) -> None:
     plan = make_plan(network, config, frame)
     told = estimate_seconds(network, config, [(frame, options.steps)], plan.tile)
     began = time.perf_counter()
-    for step in iterate(content, [style], config, network=network):
+    for step in iterate(content, [style], config, network=network, on_tight_memory=allocator.give_back):
         evaluations = step.evaluations  # the first steps spend several
     seconds = time.perf_counter() - began
     figures = {
