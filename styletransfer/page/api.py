@@ -80,14 +80,11 @@ def add_api(server: Server, bundled: Bundled) -> None:
 
     with gr.Row(visible=False):
         inputs: dict[str, Any] = {
-            "content": Api(None, file_schema(), "Picture"),
-            "style": Api(None, file_schema(), "Style"),
-            **{
-                name: Api(FIELDS[field].default, schema(field, server.limits), name.title())
-                for name, field in NAMES.items()
-            },
-            "quality": Api("balanced", enum(RECIPES), "Quality"),
+            name: Api(FIELDS[field].default, schema(field, server.limits), name.title())
+            for name, field in NAMES.items()
         }
+        inputs["content"], inputs["style"] = (Api(None, file_schema(), label) for label in ("Picture", "Style"))
+        inputs["quality"] = Api("balanced", enum(RECIPES), "Quality")
         in_order = [inputs[name] for name in inspect.signature(stylize).parameters]
         outputs = [gr.File(label="Result"), gr.JSON(label="Metrics")]
         trigger = gr.Button()
