@@ -147,7 +147,7 @@ CROWSON = _published(
 RECIPES = {
     "draft": Config(iterations=(10, 14, 14)),
     "balanced": Config(),
-    "best": Config(octaves=4, iterations=(40, 40, 120)),
+    "best": Config(iterations=(40, 40, 120)),
     "gatys": GATYS,
     "keras": KERAS,
     "tensorflow": TENSORFLOW,
