@@ -133,7 +133,7 @@ class Network(nn.Module):
     are from.
     """
 
-    features: nn.Sequential
+    features: Any  # an nn.Sequential, whose modules are indexed by position
     mean: Tensor
     std: Tensor
 

@@ -451,6 +451,8 @@ def test_tiled_is_untiled_on_real_weights_in_float32(shared: Path) -> None:
         weights=weights,
         style_layers=("relu1_1", "relu2_1", "relu3_1"),
         content_layers=("relu3_4",),
+        content_weight=0.02,
+        octaves=3,
         precision="float32",
         device="cpu",
     )
