@@ -136,8 +136,10 @@ def test_the_published_systems_use_their_own_networks() -> None:
 
 @pytest.mark.parametrize("name", ["gatys", "keras", "tensorflow", "neural-style", "crowson"])
 def test_the_built_in_network_stands_in_for_vgg19(shared: Path, name: str) -> None:
-    """In the recipe's own units: its terms are VGG-19's within a factor of three, the worst at relu5_2. `gatys` asks for average pooling,
-    for which the network was not fitted. `crowson` takes torchvision's weights, here the original ones.
+    """In the recipe's own units: its terms are VGG-19's within a factor of three, the worst at relu5_2.
+
+    `gatys` asks for average pooling, for which the network was not fitted. `crowson` takes torchvision's weights, here
+    the original ones.
     """
     config = replace(recipe(name), device="cpu", precision="float32", tv_weight=0.0, pooling="max")
     content, style = (

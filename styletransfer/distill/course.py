@@ -53,7 +53,7 @@ class Fit:
     teacher's that the student has heads for, the first content layer being the one that its runs keep.
     """
 
-    steps: int = 6000
+    steps: int = 4500
     batch: int = 3
     crop: int = 192
     start: int = 600
