@@ -216,16 +216,18 @@ class Network(nn.Module):
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         return {layer: self.headed(layer, maps) for layer, maps in self.bare(image, layers).items()}
 
+    def normalised(self, image: Tensor) -> Tensor:
+        """A picture (1, 3, H, W) in the input convention of the weights, as the first convolution takes it."""
+        values = (image - self.mean) / self.std
+        return values.flip(1) if self.design.bgr else values
+
     def bare(self, image: Tensor, layers: Iterable[str], tap: Tap | None = None) -> dict[str, Tensor]:
         """The feature maps before the heads, where there are any: statistics pass through a head at no cost.
 
         `tap` is called with each layer and its maps as they come, and returns the maps that the next layer takes.
         """
         wanted = {self.names[layer]: layer for layer in layers}
-        x = (image - self.mean) / self.std
-        if self.design.bgr:
-            x = x.flip(1)
-        x = x.to(self.features[0].weight.dtype).contiguous(memory_format=torch.channels_last)
+        x = self.normalised(image).to(self.features[0].weight.dtype).contiguous(memory_format=torch.channels_last)
         found = {}
         for index, module in enumerate(self.features[: max(wanted) + 1]):
             x = module(x)

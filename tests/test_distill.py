@@ -157,6 +157,14 @@ def test_large_kernels_are_kept_in_eight_bits(
         assert bool(((loaded[key] - kernels[key]).abs() <= peak * (0.5 / 127 + 1e-3)).all())
 
 
+def test_a_fit_without_the_first_layer_learns_it_with_the_rest(
+    network: Network, images: list[Tensor], tmp_path: Path
+) -> None:
+    fit = replace(SHORT, steps=2, style_layers=STYLE_LAYERS[1:])
+    score = distill.distill(network, images, images[:1], fit, tmp_path / "deep.safetensors")
+    assert set(score) == {"relu2_1", "gram/relu2_1", "relu3_1", "gram/relu3_1", "relu3_4"}
+
+
 def test_errors_that_both_sides_share_do_no_harm() -> None:
     """Differences are all that counts: a head that is off by a constant has them right, one that doubles has not."""
     wanted = noise(3, 4, 5, 6)

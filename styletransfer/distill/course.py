@@ -204,8 +204,9 @@ def distill(
     checkpoint, first = output.with_name(output.name + ".fit"), 0
     if not checkpoint.exists():
         fit_layers(student, teacher, [course.crop() for _ in range(fit.start)], scale)
-    for module in (student.features[0], student.heads["relu1_1"]):
-        module.requires_grad_(False)
+    if "relu1_1" in student.heads:
+        for module in (student.features[0], student.heads["relu1_1"]):
+            module.requires_grad_(False)
     learnt = [parameter for parameter in student.parameters() if parameter.requires_grad]
     optimizer = torch.optim.Adam(learnt, lr=RATE, betas=(0.9, 0.99))
     if checkpoint.exists():

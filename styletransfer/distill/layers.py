@@ -29,8 +29,8 @@ def fit_layers(student: Network, teacher: Network, images: Sequence[Tensor], sca
     Accelerating Very Deep Neural Networks), here without any channel of the layer before left as it was.
     """
     exact = teacher.mean.dtype
-    teacher_maps = [_normalised(image, teacher) for image in images]
-    student_maps = [_normalised(image, student) for image in images]
+    teacher_maps = [teacher.normalised(image).half() for image in images]  # in half precision, to save memory
+    student_maps = [student.normalised(image).half() for image in images]
     position = 0  # of the student's next module
     for index, module in enumerate(teacher.features):
         if isinstance(module, nn.ReLU):
@@ -66,7 +66,7 @@ def fit_layers(student: Network, teacher: Network, images: Sequence[Tensor], sca
             head.weight.copy_(solution[:-1].T[:, :, None, None])
             head.bias.copy_(solution[-1])
             if name == "relu1_1":
-                inputs = [_normalised(image, student) for image in images]
+                inputs = [student.normalised(image).half() for image in images]
                 _learn_first_layer(own, head, inputs, [maps / scale[name] for maps in teacher_maps])
                 student_maps = [own(maps.float()).relu().half() for maps in inputs]
         if position >= len(student.features):
@@ -107,12 +107,6 @@ def leading_channels(gram: Tensor, count: int) -> Tensor:
         rest = rest - torch.outer(rest[:, pivot], rest[pivot]) / rest[pivot, pivot].clamp_min(1e-12)
         rest[chosen], rest[:, chosen] = 0, 0
     return torch.tensor(chosen)
-
-
-def _normalised(image: Tensor, network: Network) -> Tensor:
-    """A picture (1, 3, H, W) as the first convolution takes it, in half precision to save memory."""
-    values = (image - network.mean) / network.std
-    return (values.flip(1) if network.design.bgr else values).half()
 
 
 def _sampled(maps: Sequence[Tensor]) -> Iterator[Tensor]:

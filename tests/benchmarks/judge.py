@@ -13,7 +13,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice, product
 from pathlib import Path
@@ -77,11 +77,6 @@ def painted(
     return picture
 
 
-def ratio(rows: Sequence[dict[str, Scores]], name: str) -> float:
-    """The mean over all pairs of one of the built-in network's scores, over VGG-19's."""
-    return statistics.mean(row["own"][name] for row in rows) / statistics.mean(row["vgg"][name] for row in rows)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--weights", required=True, help="VGG-19 in the original's convention, to relu5_1 at least")
@@ -120,12 +115,9 @@ def main() -> None:
             for term in ("style", "content")
         ]
         print(f"| {pair} | {' | '.join(cells)} |", flush=True)
-    worst = max(row["own"]["style"] / row["vgg"]["style"] for row in rows)
-    mean = statistics.mean(row["own"]["style"] / row["vgg"]["style"] for row in rows)
-    print(
-        f"mean ratio of {len(rows)} pairs: style {mean:.2f} (worst {worst:.2f}), content {ratio(rows, 'content'):.2f}"
-    )
-    for name in ("style", *NAMES):
+    ratios = [row["own"]["style"] / row["vgg"]["style"] for row in rows]
+    print(f"style ratio of {len(rows)} pairs: mean {statistics.mean(ratios):.2f}, worst {max(ratios):.2f}")
+    for name in ("style", "content", *NAMES):
         means = [statistics.mean(row[network][name] for row in rows) for network in ("vgg", "own")]
         print(f"{name}: VGG-19's {means[0]:.4f}, built-in's {means[1]:.4f}, ratio {means[1] / means[0]:.2f}")
     write_json(options.json, rows)
