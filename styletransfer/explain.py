@@ -63,7 +63,7 @@ def style_layers(network: Network) -> tuple[str, ...]:
 
 
 def _has(network: Network, layer: str) -> bool:
-    return layer in network.heads if len(network.heads) else network.names[layer] < len(network.features)
+    return layer in network.layers
 
 
 def reconstructions(

@@ -47,7 +47,8 @@ class WinogradConv2d(nn.Conv2d):
     backward_kernels: Tensor
 
     def __init__(self, original: nn.Conv2d) -> None:
-        super().__init__(original.in_channels, original.out_channels, 3, padding=1, device="meta")
+        channels = original.in_channels, original.out_channels
+        super().__init__(*channels, 3, padding=1, bias=original.bias is not None, device="meta")
         self.weight, self.bias = original.weight, original.bias
         self.register_buffer("forward_kernels", transformed(original.weight), persistent=False)
         # The gradient of a convolution is the convolution with flipped kernels from outputs to inputs.
@@ -58,8 +59,7 @@ class WinogradConv2d(nn.Conv2d):
         if len(maps) > 1:
             return torch.cat([self(item) for item in maps.split(1)])
         outputs: Tensor = _Winograd.apply(maps, self.forward_kernels, self.backward_kernels)
-        assert self.bias is not None
-        return outputs.add_(self.bias.view(-1, 1, 1))
+        return outputs if self.bias is None else outputs.add_(self.bias.view(-1, 1, 1))
 
 
 def pays(module: nn.Module) -> TypeGuard[nn.Conv2d]:

@@ -42,7 +42,7 @@ def small_network(folder: Path) -> Iterator[None]:
     save_file({name: tensor.float() for name, tensor in random_tensors(SHAPES).items()}, file)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("styletransfer.weights.BUILTIN", file)
-        patch.setattr("styletransfer.features.BUILTIN", file)
+        patch.setattr("styletransfer.features.choice.BUILTIN", file)
         patch.setattr("styletransfer.studio.frames._networks", {})
         yield
 

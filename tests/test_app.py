@@ -210,7 +210,7 @@ def test_a_picture_of_too_many_pixels_is_refused(pictures: tuple[str, str]) -> N
 def test_the_network_in_use_is_told_and_what_to_do_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "built-in network (no GPU) on CPU" in handlers.network_line("auto")
     assert "needs --weights FILE" in handlers.network_line("vgg19-caffe")
-    monkeypatch.setattr("styletransfer.features.BUILTIN", tmp_path / "none.safetensors")
+    monkeypatch.setattr("styletransfer.features.choice.BUILTIN", tmp_path / "none.safetensors")
     monkeypatch.setattr(frames, "_networks", {})
     assert "There is no network yet" in handlers.network_line("auto")
 

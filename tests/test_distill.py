@@ -8,13 +8,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from oracles import FIVE, noise, random_tensors
+from oracles import FIVE, noise, random_tensors, relative_error
 from safetensors.torch import save_file
 from torch import Tensor
 
 from styletransfer import Config, StyleTransferError, distill, save_image
 from styletransfer.distill import Fit
-from styletransfer.features import Network, load_network
+from styletransfer.features import (
+    DESIGNS,
+    Factored,
+    FactoredConv2d,
+    Network,
+    compact_design,
+    compact_heads,
+    load_network,
+)
+from styletransfer.losses import moments
 from styletransfer.pixels import resize
 from styletransfer.weights import Weights
 
@@ -72,10 +81,72 @@ def test_a_layer_is_solved_by_least_squares(network: Network, images: list[Tenso
     assert torch.equal(patches, unfolded)
     rows = np.concatenate([unfolded.numpy(), np.ones((63, 1))], 1)
     wanted = np.linalg.lstsq(rows, layers._rows(goal, at).numpy(), rcond=None)[0]
-    solution = layers._least_squares(
+    solution, square = layers._least_squares(
         [(patches[:30], layers._rows(goal, at[:30])), (patches[30:], layers._rows(goal, at[30:]))]
     )
     assert np.abs(solution.numpy() - wanted).max() < 1e-2 * np.abs(wanted).max()
+    assert np.abs(square.numpy() - rows.T @ rows).max() < 1e-5 * np.abs(square.numpy()).max()
+
+
+def test_a_factored_layer_of_full_ranks_is_the_whole_one(network: Network, images: list[Tensor]) -> None:
+    narrow = (*NARROW[:-1], Factored(6, 6, 6))
+    whole, factored = (start(network, images, widths) for widths in (NARROW, narrow))
+    assert factored["relu3_4"] == pytest.approx(whole["relu3_4"], rel=2e-2)
+
+
+def test_a_factored_layer_is_the_best_of_its_rank() -> None:
+    """Reduced-rank regression: the unexplained rest is the least-squares rest and the smallest principal values of
+    the predictions, all about their mean.
+    """
+    from styletransfer.distill import layers
+
+    maps, goals = [noise(1, 3, 40, 40, seed=1).float()], [noise(1, 5, 40, 40, seed=2).float()]
+    goals[0] += torch.nn.functional.conv2d(maps[0], noise(5, 3, 3, 3, seed=3).float() - 0.5, padding=1)
+    own = FactoredConv2d(3, Factored(5, 0, 2)).requires_grad_(False)
+    layers._fit_factored(own, own.mix.weight, maps, goals)
+    at = torch.arange(1600)
+    rows, wanted = (layers._patches(maps[0], at).double().numpy(), layers._rows(goals[0], at).double().numpy())
+    rows, wanted = rows - rows.mean(0), wanted - wanted.mean(0)
+    predicted = rows @ np.linalg.lstsq(rows, wanted, rcond=None)[0]
+    dropped = np.linalg.svd(predicted, compute_uv=False)[2:]
+    rest = float((own(maps[0]) - goals[0]).square().sum())
+    assert rest == pytest.approx(np.square(wanted - predicted).sum() + np.square(dropped).sum(), rel=1e-3)
+
+
+def test_the_inputs_that_are_kept_are_those_that_the_teacher_responds_to() -> None:
+    """Of four channels the teacher's kernel reads two, one of them faint and one not: two directions lose nothing."""
+    from styletransfer.distill import layers
+
+    maps = [noise(1, 4, 40, 40, seed=1).float() * torch.tensor([9.0, 0.1, 1.0, 5.0]).view(1, 4, 1, 1)]
+    kernel = torch.zeros(6, 4, 3, 3)
+    kernel[:, 1:3] = noise(6, 2, 3, 3, seed=2).float() - 0.5
+    own = FactoredConv2d(4, Factored(6, 2, 6)).requires_grad_(False)
+    goals = [torch.nn.functional.conv2d(maps[0], kernel, padding=1)]
+    layers._fit_factored(own, kernel, maps, goals)
+    assert float((own(maps[0]) - goals[0]).square().mean() / goals[0].square().mean()) < 1e-5
+
+
+def test_a_layer_with_all_channels_needs_no_head() -> None:
+    """In the file it is in the teacher's units, whatever units the fit has it in, and the next layer takes it so."""
+    widths = (4, 64, "M", Factored(128, 6, 8), 5)
+    fit = replace(SHORT, widths=widths, style_layers=("relu1_1", "relu2_1"), content_layers=("relu2_2",))
+    assert fit.layers == ("relu1_1", "relu2_1", "relu2_2", "relu1_2")
+    student = distill.new_student(Network("vgg19", DESIGNS["vgg19"], fit.layers), fit)
+    student.load(Weights(random_tensors(student.shapes()), "", ""))
+    scale = {layer: torch.tensor(value) for layer, value in zip(fit.layers, (2.0, 300.0, 5.0, 70.0))}
+    shapes = {key: tuple(value.shape) for key, value in distill.packed(student, scale).items()}
+    design = compact_design(shapes)
+    assert design.widths == widths
+    shipped = Network("builtin", design, fit.layers, heads=compact_heads(shapes))
+    assert sorted(shipped.layers) == sorted(fit.layers) and set(shipped.heads) == {"relu1_1", "relu2_2"}
+    tensors = {key: value.float() for key, value in distill.packed(student, scale).items()}
+    shipped.load(Weights({key: tensors[key] for key in shipped.shapes()}, "", ""))
+    picture = noise(1, 3, 24, 24).float()
+    fitted, packed = student(picture, fit.layers), shipped(picture, fit.layers)
+    for layer in ("relu1_2", "relu2_1"):
+        assert relative_error(packed[layer], scale[layer] * fitted[layer]) < 1e-2
+    grams = [float(moments(maps["relu2_2"]).second.norm()) for maps in (fitted, packed)]
+    assert grams[1] == pytest.approx(25 * grams[0], rel=1e-2)
 
 
 def test_the_leading_channels_span_the_rest() -> None:
@@ -181,7 +252,7 @@ def test_errors_that_both_sides_share_do_no_harm() -> None:
 
 
 def test_widths_are_read_or_refused() -> None:
-    assert distill.parse_widths("32, 24,M,0,64") == (32, 24, "M", 0, 64)
-    for text in ("", "32,x", "0", "M,32", "-1", "1.5"):
+    assert distill.parse_widths("32, 24,M,0,64:8:9") == (32, 24, "M", 0, Factored(64, 8, 9))
+    for text in ("", "32,x", "0", "M,32", "-1", "1.5", "64:1:1,3", "3,64:1", "3,0:1:1", "3,8:1:0"):
         with pytest.raises(StyleTransferError, match="widths must be"):
             distill.parse_widths(text)

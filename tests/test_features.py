@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -26,12 +27,15 @@ from oracles import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from styletransfer import distill, features
+from styletransfer import distill
 from styletransfer.config import CONTENT_NORMS, STYLE_NORMS, Config, StyleTransferError
 from styletransfer.features import (
     DESIGNS,
     Design,
+    Factored,
+    FactoredConv2d,
     Network,
+    choice,
     choose_device,
     choose_dtype,
     choose_network,
@@ -188,6 +192,24 @@ def test_an_unknown_layer_is_answered_with_the_known_ones(name: str) -> None:
 
 # --- the compact network
 
+
+def test_a_factored_convolution_is_one_convolution() -> None:
+    """Its three kernels contracted are a kernel of the whole, for the value and at the edges."""
+    module: Any = FactoredConv2d(5, Factored(7, 3, 4)).double().requires_grad_(False)
+    kernel = torch.einsum(
+        "ok,kihw,ic->ochw", module.expand.weight[..., 0, 0], module.mix.weight, module.reduce.weight[..., 0, 0]
+    )
+    maps = noise(1, 5, 9, 8)
+    whole = F.conv2d(maps, kernel, module.expand.bias, padding=1)
+    assert relative_error(module(maps), whole) < 1e-12
+
+
+def test_a_factored_layer_sees_as_far_as_a_whole_one() -> None:
+    whole, factored = (Network("x", Design((4, "M", width, 8)), ("relu2_2",)) for width in (8, Factored(8, 2, 3)))
+    assert factored.reach("relu2_2") == whole.reach("relu2_2")
+    assert factored.names == whole.names and factored.width("relu2_1") == 8
+
+
 COMPACT = (5, 5, "M", 7, 0, "M", 9, 9)
 HEADS = {"relu1_1": 3, "relu2_1": 8, "relu3_2": 4}
 
@@ -216,6 +238,11 @@ SHAPES = {"features.0.weight": (4, 3, 3, 3), "features.0.bias": (4,), "heads.rel
         ({**SHAPES, "features.6.weight": (4, 4, 3, 3)}, "VGG-19 has no convolution at features.6"),
         ({**SHAPES, "features.1.weight": (4, 4, 3, 3)}, "VGG-19 has no convolution at features.1"),
         ({"features.0.weight": (), "heads.relu1_1.weight": ()}, "no heads that fit"),
+        ({**SHAPES, "features.2.mix.weight": (4, 4, 3, 3)}, "features.2 is a factored convolution without its parts"),
+        (
+            {**SHAPES, "features.0.mix.weight": (4, 4, 3, 3), "features.0.expand.weight": (4, 4, 1, 1)},
+            "features.0 is a factored convolution without its parts",
+        ),
     ],
 )
 def test_shapes_of_no_compact_network_are_refused(shapes: dict[str, tuple[int, ...]], message: str) -> None:
@@ -324,7 +351,7 @@ def test_auto_takes_vgg19_only_with_a_gpu_and_its_weights_here(
     settings: dict[str, str], device: torch.device, here: bool, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[set[str]] = []
-    monkeypatch.setattr(features, "on_disk", lambda network, shapes: asked.append(set(shapes)) or here)
+    monkeypatch.setattr(choice, "on_disk", lambda network, shapes: asked.append(set(shapes)) or here)
     assert choose_network(Config(**settings), device)[0] == name
     assert not asked or {"features.0.weight", "features.28.weight"} <= asked[0]  # down to conv5_1
 
@@ -364,7 +391,7 @@ def test_auto_precision_is_bfloat16_only_where_the_hardware_is_faster_with_it(
     # oneDNN says yes wherever it can emulate bfloat16, which is no reason to use it.
     monkeypatch.setattr(torch.ops, "mkldnn", SimpleNamespace(_is_mkldnn_bf16_supported=lambda: True))
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: instructions)
-    monkeypatch.setattr(features, "_bfloat16_pays", lambda: pays)
+    monkeypatch.setattr(choice, "_bfloat16_pays", lambda: pays)
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
     assert choose_dtype(Config(precision=precision), device) == wanted
 

@@ -35,11 +35,13 @@ def through(module: Callable[[Tensor], Tensor], maps: Tensor) -> tuple[Tensor, T
     return found.detach(), gradient
 
 
-@given(st.integers(1, 21), st.integers(1, 21), st.integers(1, 5), st.integers(1, 5), st.integers(1, 2))
+@given(st.integers(1, 21), st.integers(1, 21), st.integers(1, 5), st.integers(1, 5), st.integers(1, 2), st.booleans())
 def test_result_and_gradient_are_the_convolution_s(
-    height: int, width: int, channels: int, wide: int, count: int
+    height: int, width: int, channels: int, wide: int, count: int, bias: bool
 ) -> None:
     plain, maps = convolution(channels, wide), noise(count, channels, height, width, seed=3) - 0.5
+    if not bias:
+        plain.bias = None
     for found, expected in zip(through(WinogradConv2d(plain), maps), through(plain, maps)):
         assert found.shape == expected.shape
         assert torch.allclose(found, expected, rtol=0, atol=1e-12)

@@ -100,7 +100,7 @@ def _masks(options: argparse.Namespace) -> list[Tensor | None] | None:
 def _layers(config: Config) -> list[str]:
     if config.network in DESIGNS:
         return list(layer_names(DESIGNS[config.network].widths))
-    return list(load_network(config, download=False).heads)
+    return list(load_network(config, download=False).layers)
 
 
 def estimate(job: Job, styles: Sequence[Tensor], config: Config, network: Network) -> str:

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..config import Config
-from ..features import Design, Network, Width, choose_dtype
+from ..features import Design, Factored, Network, Width, choose_dtype, whole_layers
 from ..files import write_atomically
 from ..losses import moments
 from ..pixels import size_of
 from .layers import fit_layers
-from .losses import fit_loss, relative_error
+from .losses import Goal, fit_loss, relative_error
 from .pictures import OnTrajectory, crop_of, cut, own_optimisation, place_in, texture
 
 RATE = 1.2e-4  # of Adam, at its highest: three times as much undid the closed-form start within 500 steps
@@ -32,15 +32,15 @@ OWN_SHARE = 0.7  # batches from the student's own optimisations
 POOL = 240  # pictures kept of those
 OWN_EVERY = 6 * REUSES  # steps between two of them
 TEXTURES = 0.1  # share of procedural textures among the other crops
-EIGHT_BITS = 2**17  # values of a kernel from which on the file has it in 8 bits a value
+EIGHT_BITS = 2**16  # values of a kernel from which on the file has it in 8 bits a value
 CPU = torch.device("cpu")
 
 
 class Batch(NamedTuple):
-    """Crops (N, 3, H, W) and the teacher's activations over their RMS; `trajectory`: N = 3, see `OnTrajectory`."""
+    """Crops (N, 3, H, W) and what the teacher makes of them; `trajectory`: N = 3, see `OnTrajectory`."""
 
     crops: Tensor
-    target: dict[str, Tensor]
+    goals: dict[str, Goal]
     trajectory: bool
 
 
@@ -49,8 +49,9 @@ class Fit:
     """Settings of a fit.
 
     steps: of Adam; batch: crops a step; crop: their side in pixels; start: crops that the layers are first solved
-    from; widths: the student's channels for each of the teacher's convolutions (0: left out, M: a pooling); layers: the
-    teacher's that the student has heads for, the first content layer being the one that its runs keep.
+    from; widths: the student's channels for each of the teacher's convolutions (0: left out, M: a pooling);
+    style_layers, content_layers: the teacher's that the student predicts, the first content layer being the one that
+    its runs keep.
     """
 
     steps: int = 4500
@@ -58,13 +59,18 @@ class Fit:
     crop: int = 192
     start: int = 600
     seed: int = 0
-    widths: tuple[Width, ...] = (24, 32, "M", 64, 64, "M", 128, 128, 0, 128, "M", 256, 256, 0, 320, "M", 320, 256)
+    widths: tuple[Width, ...] = (
+        *(24, 32, "M", 64, 64, "M", 128, 128, 0, 128, "M"),
+        *(Factored(512, 0, 128), Factored(512, 128, 144), Factored(512, 144, 160), Factored(512, 160, 192), "M"),
+        *(Factored(512, 224, 256), Factored(512, 192, 192)),
+    )
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     content_layers: tuple[str, ...] = ("relu4_2", "relu3_4", "relu5_2")
 
     @property
     def layers(self) -> tuple[str, ...]:
-        return *self.style_layers, *self.content_layers
+        """All that the student predicts: each layer that has all of VGG-19's channels is one of them."""
+        return tuple(dict.fromkeys((*self.style_layers, *self.content_layers, *whole_layers(self.widths))))
 
     @property
     def learnt_layers(self) -> tuple[str, ...]:
@@ -73,9 +79,9 @@ class Fit:
 
 
 def new_student(teacher: Network, fit: Fit) -> Network:
-    """A student with one head a layer, as wide as the teacher's layer; its weights are zeros."""
+    """A student whose weights are zeros; its heads, where layers lack channels, are as wide as the teacher's layers."""
     design = Design(fit.widths, style_layers=fit.style_layers, content_layers=fit.content_layers)
-    heads = {layer: teacher.width(layer) for layer in fit.layers}
+    heads = {layer: teacher.width(layer) for layer in fit.layers if layer not in whole_layers(fit.widths)}
     student = Network("builtin", design, fit.layers, heads=heads)
     student.features.to_empty(device="cpu")
     student.heads.to_empty(device="cpu")
@@ -90,7 +96,7 @@ def teacher_scale(teacher: Network, images: Sequence[Tensor], layers: Sequence[s
     squares: dict[str, list[Tensor]] = {}
     for image in images:
         for layer, maps in teacher(image, layers).items():
-            squares.setdefault(layer, []).append(maps.square().mean())
+            squares.setdefault(layer, []).append(maps.float().square().mean())
     return {layer: torch.stack(values).mean().sqrt() for layer, values in squares.items()}
 
 
@@ -116,7 +122,10 @@ class Course:
         crops = torch.cat(self._trajectory_crops() if trajectory else [self.crop() for _ in range(self.fit.batch)])
         with torch.no_grad():
             maps = self.teacher(crops, self.fit.learnt_layers)
-        batch = Batch(crops, {layer: (maps[layer] / self.scale[layer]).half() for layer in maps}, trajectory)
+            goals = {
+                layer: Goal.of(maps[layer] / self.scale[layer], style=layer in self.fit.style_layers) for layer in maps
+            }
+        batch = Batch(crops, goals, trajectory)
         self.kept.append(batch)
         return batch
 
@@ -156,7 +165,7 @@ def held_out_score(
     for image in images:
         predicted, target = student(image, scale), teacher(image, scale)
         for layer, maps in predicted.items():
-            goal = target[layer] / scale[layer]
+            goal = target[layer].float() / scale[layer]
             scores.setdefault(layer, []).append(float((maps - goal).square().mean() / goal.square().mean()))
             if layer in student.design.style_layers:
                 error = float(relative_error(moments(maps).second, moments(goal).second))
@@ -165,14 +174,14 @@ def held_out_score(
 
 
 def packed(student: Network, scale: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The student's tensors for its file, its heads in the teacher's own units and cut down to their R factors.
+    """The student's tensors for its file, in the teacher's own units, and its heads cut down to their R factors.
 
     [W b] = Q R with orthonormal Q: R f keeps all inner products of the predicted activations, at the student's own
     width. Large kernels are whole numbers from -127 to 127 with a scale for each output channel, the rest is in half
     precision.
     """
     tensors: dict[str, Tensor] = {}
-    for key, value in student.features.state_dict().items():
+    for key, value in _in_teacher_units(student, scale).items():
         if value.numel() >= EIGHT_BITS:
             step = value.abs().amax((1, 2, 3)) / 127
             tensors[f"features.{key}.scale"] = step
@@ -184,6 +193,23 @@ def packed(student: Network, scale: dict[str, Tensor]) -> dict[str, Tensor]:
         upper = torch.linalg.qr(weight, mode="r").R
         tensors[f"heads.{layer}.weight"], tensors[f"heads.{layer}.bias"] = upper[:, :-1, None, None], upper[:, -1]
     return {key: (value.half() if value.is_floating_point() else value).contiguous() for key, value in tensors.items()}
+
+
+def _in_teacher_units(student: Network, scale: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of the student's layers, with `scale` taken out of those that have no head."""
+    tensors = {key: value.clone() for key, value in student.features.state_dict().items()}
+    keys = list(student.features._modules)
+    unit = torch.tensor(1.0)  # of the activations that come in
+    for layer in student.design.convolutions:
+        key = keys[student.names[layer]]
+        own = [name for name in tensors if name.startswith(f"{key}.")]
+        weights = [name for name in own if name.endswith("weight")]
+        tensors[weights[0]] /= unit
+        relu = layer.replace("conv", "relu")
+        unit = scale[relu] if relu in whole_layers(student.design.widths) else torch.tensor(1.0)
+        tensors[weights[-1]] *= unit
+        tensors[own[-1]] *= unit
+    return tensors
 
 
 def distill(
@@ -232,11 +258,9 @@ def distill(
         for group in optimizer.param_groups:
             group["lr"] = RATE * min(1.0, (step + 1) / 100) * (0.005 + 0.995 * _falling(step / fit.steps))
         optimizer.zero_grad(set_to_none=True)
-        target = {layer: maps.float() for layer, maps in batch.target.items()}
         with torch.autocast("cpu", torch.bfloat16, enabled=course.dtype == torch.bfloat16):
-            predicted = student(batch.crops, target)
-        predicted = {layer: maps.float() for layer, maps in predicted.items()}
-        loss = fit_loss(predicted, target, fit.style_layers, trajectory=batch.trajectory)
+            predicted = student(batch.crops, batch.goals)
+        loss = fit_loss(predicted, batch.goals, trajectory=batch.trajectory)
         loss.backward()
         nn.utils.clip_grad_norm_(learnt, 1.0)
         optimizer.step()

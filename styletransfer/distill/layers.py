@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ..features import Network
+from ..features import FactoredConv2d, Network
 from ..losses import moments
 
 POSITIONS = 400_000  # of all pictures together, that a layer is solved from
@@ -18,17 +18,18 @@ FIRST_STEPS, FIRST_POSITIONS = 4000, 4096  # of Adam for the first layer and its
 
 
 @torch.no_grad()
-def fit_layers(student: Network, teacher: Network, images: Sequence[Tensor], scale: dict[str, Tensor]) -> None:
+def fit_layers(student: Network, teacher: Network, images: Sequence[Tensor], scale: Mapping[str, Tensor]) -> None:
     """Solve the student's convolutions and heads in turn by least squares.
 
-    A convolution predicts, from the 3x3 patches of the student's own layer before, the pre-activations of some of the
-    teacher's channels, so that each layer makes up for the errors of the last; a head then predicts all of the
-    teacher's activations over `scale`, their RMS. The channels are those that best predict the rest.
+    A convolution predicts, from the 3x3 patches of the student's own layer before, the pre-activations of some or all
+    of the teacher's channels, so that each layer makes up for the errors of the last; where there is a head, it then
+    predicts all of the teacher's activations over `scale`, their RMS. Where not all channels are kept, they are those
+    that best predict the rest.
 
     images: (1, 3, H, W) in [0, 1]. Source: channel pruning with reconstruction (He et al. 2017, Channel Pruning for
     Accelerating Very Deep Neural Networks), here without any channel of the layer before left as it was.
     """
-    exact = teacher.mean.dtype
+    dtype = teacher.features[0].weight.dtype
     teacher_maps = [teacher.normalised(image).half() for image in images]  # in half precision, to save memory
     student_maps = [student.normalised(image).half() for image in images]
     position = 0  # of the student's next module
@@ -36,7 +37,7 @@ def fit_layers(student: Network, teacher: Network, images: Sequence[Tensor], sca
         if isinstance(module, nn.ReLU):
             continue
         for number, maps in enumerate(teacher_maps):
-            teacher_maps[number] = module(maps.to(exact)).half()
+            teacher_maps[number] = module(maps.to(dtype)).half()
         if isinstance(module, nn.MaxPool2d):
             student_maps = [module(maps.float()).half() for maps in student_maps]
             position += 1
@@ -45,32 +46,62 @@ def fit_layers(student: Network, teacher: Network, images: Sequence[Tensor], sca
         if name in student.names:
             gram = torch.stack([moments(maps.float().relu()).second for maps in teacher_maps]).double().mean(0)
             own: Any = student.features[position]
-            kept = leading_channels(gram, own.out_channels)
+            count: int = own.out_channels
+            kept = leading_channels(gram, count) if count < len(gram) else torch.arange(count)
             # Activations of RMS 1 at every layer give all weights one order of magnitude, which Adam's steps need.
-            unit = gram.diagonal()[kept].mean().sqrt().float()
-            solution = _least_squares(
-                (_patches(maps, at), _rows(target[:, kept], at) / unit)
-                for maps, target, at in zip(student_maps, teacher_maps, _sampled(teacher_maps))
-            )
-            own.weight.copy_(solution[:-1].view(3, 3, own.in_channels, -1).permute(3, 2, 0, 1))
-            own.bias.copy_(solution[-1])
+            unit = scale.get(name, gram.diagonal()[kept].mean().sqrt().float())
+            goals = [maps[:, kept] / unit for maps in teacher_maps]
+            if isinstance(own, FactoredConv2d):
+                _fit_factored(own, module.weight.float(), student_maps, goals)
+            else:
+                solution, _ = _least_squares(_pairs(student_maps, goals))
+                own.weight.copy_(_kernel(solution[:-1], own.in_channels))
+                own.bias.copy_(solution[-1])
             student_maps = [own(maps.float()).relu().half() for maps in student_maps]
             position += 2
         teacher_maps = [maps.relu() for maps in teacher_maps]
         if name in student.heads:
             head: Any = student.heads[name]
-            solution = _least_squares(
-                (_rows(maps, at), _rows(target, at) / scale[name])
-                for maps, target, at in zip(student_maps, teacher_maps, _sampled(teacher_maps))
-            )
+            goals = [maps / scale[name] for maps in teacher_maps]
+            solution, _ = _least_squares(_pairs(student_maps, goals, side=1))
             head.weight.copy_(solution[:-1].T[:, :, None, None])
             head.bias.copy_(solution[-1])
             if name == "relu1_1":
                 inputs = [student.normalised(image).half() for image in images]
-                _learn_first_layer(own, head, inputs, [maps / scale[name] for maps in teacher_maps])
+                _learn_first_layer(own, head, inputs, goals)
                 student_maps = [own(maps.float()).relu().half() for maps in inputs]
         if position >= len(student.features):
             break
+
+
+def _fit_factored(own: FactoredConv2d, kernel: Tensor, maps: Sequence[Tensor], goals: Sequence[Tensor]) -> None:
+    """Solve a factored convolution: the input directions that the teacher's `kernel` (K, C, 3, 3) responds to most,
+    then the least-squares solution from those, then its own leading output directions.
+
+    The last step is reduced-rank regression (Izenman 1975): the predictions' principal components are kept.
+    """
+    parts: Any = own
+    if "reduce" in own._modules:
+        covariance = torch.stack([moments(part.float()).second for part in maps]).double().mean(0)  # (C, C)
+        values, vectors = torch.linalg.eigh(covariance)
+        roots = values.clamp_min(1e-9 * values.max()).sqrt()
+        response = kernel.permute(0, 2, 3, 1).flatten(0, 2).double()  # (9 K, C)
+        if response.shape[1] != len(covariance):  # other channels than the teacher's: all directions count alike
+            response = torch.eye(len(covariance), dtype=covariance.dtype)
+        whitened = response @ (vectors * roots)
+        leading = torch.linalg.eigh(whitened.T @ whitened).eigenvectors[:, -parts.reduce.out_channels :]
+        reduce = ((vectors / roots) @ leading).T.float()  # (reduced, C), of variance 1 each
+        parts.reduce.weight.copy_(reduce[:, :, None, None])
+        maps = [parts.reduce(part.float()).half() for part in maps]
+    solution, square = _least_squares(_pairs(maps, goals))
+    weights, bias = solution[:-1].double(), solution[-1].double()
+    mean = square[-1, :-1] / square[-1, -1]
+    spread = square[:-1, :-1] / square[-1, -1] - torch.outer(mean, mean)
+    leading = torch.linalg.eigh(weights.T @ spread @ weights).eigenvectors[:, -parts.mix.out_channels :]  # (K, mixed)
+    parts.mix.weight.copy_(_kernel((weights @ leading).float(), parts.mix.in_channels))
+    parts.expand.weight.copy_(leading.float()[:, :, None, None])
+    rest = weights - weights @ leading @ leading.T  # what is dropped keeps its mean
+    parts.expand.bias.copy_((bias + mean @ rest).float())
 
 
 @torch.enable_grad()
@@ -79,8 +110,7 @@ def _learn_first_layer(first: nn.Conv2d, head: nn.Conv2d, inputs: Sequence[Tenso
 
     After this they stay, so that the teacher's largest maps need not be kept for the rest of the fit.
     """
-    pairs = [(_patches(maps, at), _rows(target, at)) for maps, target, at in zip(inputs, targets, _sampled(targets))]
-    patches, goals = (torch.cat(parts) for parts in zip(*pairs))
+    patches, goals = (torch.cat(parts) for parts in zip(*_pairs(inputs, targets)))
     generator = torch.Generator().manual_seed(0)
     parameters = [first.weight, first.bias, head.weight, head.bias]
     optimizer = torch.optim.Adam([value for value in parameters if value is not None], lr=3e-3)
@@ -109,12 +139,12 @@ def leading_channels(gram: Tensor, count: int) -> Tensor:
     return torch.tensor(chosen)
 
 
-def _sampled(maps: Sequence[Tensor]) -> Iterator[Tensor]:
-    """For each map (1, C, h, w) the indices, in h w, of the positions that a layer is solved from."""
+def _pairs(inputs: Sequence[Tensor], targets: Sequence[Tensor], side: int = 3) -> Iterator[tuple[Tensor, Tensor]]:
+    """Of each picture, at some of its positions: the side x side surroundings in the inputs, and the targets."""
     generator = torch.Generator().manual_seed(0)
-    for part in maps:
-        positions = part[0, 0].numel()
-        yield torch.randperm(positions, generator=generator)[: max(1, POSITIONS // len(maps))]
+    for maps, target in zip(inputs, targets):
+        positions = torch.randperm(target[0, 0].numel(), generator=generator)[: max(1, POSITIONS // len(inputs))]
+        yield _patches(maps, positions) if side == 3 else _rows(maps, positions), _rows(target, positions)
 
 
 def _rows(maps: Tensor, positions: Tensor) -> Tensor:
@@ -130,8 +160,15 @@ def _patches(maps: Tensor, positions: Tensor) -> Tensor:
     return torch.cat([_rows(padded, corners + dy * row + dx) for dy in range(3) for dx in range(3)], 1)
 
 
-def _least_squares(parts: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-    """The W (D + 1, K) that minimises |[X 1] W - Y|^2 over all parts X (n, D), Y (n, K); its last row is the bias."""
+def _kernel(weights: Tensor, in_channels: int) -> Tensor:
+    """Weights of patches (9 C, K) as kernels (K, C, 3, 3)."""
+    return weights.view(3, 3, in_channels, -1).permute(3, 2, 0, 1)
+
+
+def _least_squares(parts: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """The W (D + 1, K) that minimises |[X 1] W - Y|^2 over all parts X (n, D), Y (n, K), its last row the bias; and
+    [X 1]^T [X 1].
+    """
     square: Tensor | float = 0.0
     product: Tensor | float = 0.0
     for inputs, targets in parts:
@@ -140,4 +177,4 @@ def _least_squares(parts: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
     assert isinstance(square, Tensor) and isinstance(product, Tensor)
     ridge = RIDGE * square.diagonal().mean() * torch.eye(len(square), dtype=square.dtype)
     solution: Tensor = torch.linalg.solve(square + ridge, product)
-    return solution.float()
+    return solution.float(), square

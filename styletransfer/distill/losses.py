@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from ..losses import moment_sums
@@ -14,28 +16,40 @@ DIFFERENCE_WEIGHT = 20.0  # of the error in what leads a run, in its own units
 CONTENT_SHARE = 0.05  # content over style in a run
 
 
-def fit_loss(
-    predicted: Mapping[str, Tensor], target: Mapping[str, Tensor], style_layers: Sequence[str], *, trajectory: bool
-) -> Tensor:
+class Goal(NamedTuple):
+    """What the teacher makes of a batch at one layer, over its RMS: activations (N, C, h, w), and of style layers their
+    Gram matrices (N, C, C).
+    """
+
+    maps: Tensor
+    energy: Tensor  # the maps' mean square
+    grams: Tensor | None
+
+    @classmethod
+    def of(cls, maps: Tensor, *, style: bool) -> Goal:
+        return cls(maps.half(), maps.float().square().mean(), grams(maps) if style else None)
+
+
+def fit_loss(predicted: Mapping[str, Tensor], goals: Mapping[str, Goal], *, trajectory: bool) -> Tensor:
     """Relative error of the activations plus that of each crop's Gram matrix, mean over the layers.
 
-    predicted, target: (N, C, h, w) by layer. With `trajectory` the crops are a picture under way, its content and its
-    style (N = 3), and the errors of the differences that lead a run are added.
+    predicted: (N, C, h, w) by layer. With `trajectory` the crops are a picture under way, its content and its style
+    (N = 3), and the errors of the differences that lead a run are added.
     """
     terms: list[Tensor] = []
     differences: list[Tensor] = []
-    style = [layer for layer in target if layer in style_layers]
-    for layer, goal in target.items():
-        maps = predicted[layer]
-        terms.append((maps - goal).square().mean() / goal.square().mean())
-        if layer in style:
-            pair = grams(maps), grams(goal)
-            terms.append(GRAM_WEIGHT * relative_error(*pair).clamp_max(1.0).mean())
+    styles = sum(goal.grams is not None for goal in goals.values())
+    for layer, goal in goals.items():
+        maps, wanted = predicted[layer].float(), goal.maps.float()
+        terms.append(F.mse_loss(maps, wanted) / goal.energy)
+        if goal.grams is not None:
+            own = grams(maps)
+            terms.append(GRAM_WEIGHT * relative_error(own, goal.grams).clamp_max(1.0).mean())
             if trajectory:
-                differences.append(gram_difference_error(*pair) / len(style))
+                differences.append(gram_difference_error(own, goal.grams) / styles)
         elif trajectory:
-            differences.append(CONTENT_SHARE * content_difference_error(maps, goal) / (len(target) - len(style)))
-    loss = torch.stack(terms).sum() / len(target)
+            differences.append(CONTENT_SHARE * content_difference_error(maps, wanted) / (len(goals) - styles))
+    loss = torch.stack(terms).sum() / len(goals)
     return loss + DIFFERENCE_WEIGHT * torch.stack(differences).sum() if trajectory else loss
 
 
@@ -52,8 +66,8 @@ def content_difference_error(predicted: Tensor, target: Tensor) -> Tensor:
 
     Each is (3, C, h, w): of the picture under way, its content and its style.
     """
-    gap = (predicted[0] - predicted[1]) - (target[0] - target[1])
-    return gap.square().sum() / target[1].square().sum()
+    error = F.mse_loss(predicted[0] - predicted[1], target[0] - target[1], reduction="sum")
+    return error / target[1].square().sum()
 
 
 def grams(maps: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Sequence
 from itertools import islice
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from .. import allocator
 from ..config import Config, StyleTransferError
-from ..features import Width, load_network
+from ..features import Factored, Width, load_network
 from ..images import load_image
 from ..pixels import fit_size, resize, size_of
 from .course import Fit, distill
@@ -37,14 +38,28 @@ def read_folder(folder: Path, smallest: int, kept_out: Sequence[str]) -> tuple[l
 
 
 def parse_widths(text: str) -> tuple[Width, ...]:
-    """The channels of a student from text like 32,24,M,64,0,M,96. Raises StyleTransferError."""
+    """The channels of a student from text like 32,24,M,64,0,M,512:96:128. Raises StyleTransferError."""
     words = [word.strip() for word in text.split(",")]
-    if not all(word == "M" or word.isdigit() for word in words) or words[0] in ("M", "0"):
-        raise StyleTransferError(
-            "widths must be numbers of channels, 0 for a convolution left out and M for a pooling, like 32,24,M,64: "
-            f"got {text!r}"
-        )
-    return tuple(word if word == "M" else int(word) for word in words)
+    if not all(re.fullmatch(r"M|\d+|[1-9]\d*:\d+:[1-9]\d*", word) for word in words) or not words[0].isdigit():
+        raise StyleTransferError(_WIDTHS.format(text))
+    widths = tuple(_width(word) for word in words)
+    if not widths[0]:
+        raise StyleTransferError(_WIDTHS.format(text))
+    return widths
+
+
+_WIDTHS = (
+    "widths must be numbers of channels, 0 for a convolution left out, M for a pooling and CHANNELS:REDUCED:MIXED for "
+    "a factored convolution, like 32,24,M,64:0:32: got {!r}"
+)
+
+
+def _width(word: str) -> Width:
+    return word if word == "M" else Factored(*map(int, word.split(":"))) if ":" in word else int(word)
+
+
+def _shown(width: Width) -> str:
+    return ":".join(map(str, width)) if isinstance(width, Factored) else str(width)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,8 +80,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name, what in (("style", "matched"), ("content", "kept, the default one first")):
         shown = ",".join(getattr(Fit, f"{name}_layers"))
         parser.add_argument(f"--{name}-layers", default=shown, help=f"the teacher's layers that are {what} ({shown})")
-    shown = ",".join(map(str, Fit.widths))
-    parser.add_argument("--widths", default=shown, help=f"the student's channels, 0: left out, M: a pooling ({shown})")
+    shown = ",".join(map(_shown, Fit.widths))
+    parser.add_argument(
+        "--widths",
+        default=shown,
+        help="the student's channels; 0: left out, M: a pooling, CHANNELS:REDUCED:MIXED: a factored convolution "
+        f"({shown})",
+    )
     parser.add_argument("-o", "--output", required=True, type=Path, help="FILE.safetensors; FILE.fit beside it resumes")
     options = parser.parse_args(arguments)
     try:
@@ -76,7 +96,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             style_layers=tuple(options.style_layers.split(",")),
             content_layers=tuple(options.content_layers.split(",")),
             device="cpu",
-            precision="float32",
         )
         fit = Fit(
             options.steps,

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from ..config import Config
-from ..features import Network, wanted_layers
+from ..features import FactoredConv2d, Network, wanted_layers
 from ..objective import term_weights
 from ..pixels import Size
 from ..tiles import tiles_of
@@ -86,7 +86,7 @@ def _bytes_per_pixel(network: Network, layers: Sequence[str]) -> float:
     last = max(network.names[layer] for layer in layers)
     total, largest, width, stride = 8.0 * 3 * sum_bytes, 0.0, 3, 1
     for module in network.features[: last + 1]:
-        if isinstance(module, nn.Conv2d):
+        if isinstance(module, (nn.Conv2d, FactoredConv2d)):
             width = module.out_channels
             total += width * map_bytes / stride**2
             largest = max(largest, width * map_bytes / stride**2)

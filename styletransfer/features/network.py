@@ -1,0 +1,200 @@
+"""The networks that compute features, cut at the deepest layer asked for, with frozen weights.
+
+All of them are VGG-shaped (Simonyan and Zisserman, 2014) and built by torchvision's own definition. The compact
+network is VGG-19 with fewer channels and some convolutions left out or factored. At each matched layer that has fewer
+channels than VGG-19's, a 1x1 head predicts VGG-19's activations in a rotated basis no wider than the layer itself. A
+rotation keeps inner products, so that Gram matrices, covariances and distances are those of the predicted activations.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.vgg import make_layers
+
+from .. import winograd
+from ..config import StyleTransferError
+from ..weights import Weights
+from .designs import DESIGNS, VGG19_NAMES, Design, Factored, channels_of, in_depth_order, module_names, whole_layers
+
+Tap = Callable[[str, Tensor], Tensor]
+
+
+class FactoredConv2d(nn.Sequential):
+    """A 3x3 convolution as 1x1, 3x3 and 1x1, with no activation in between: see `Factored`."""
+
+    def __init__(self, in_channels: int, width: Factored) -> None:
+        inner = width.reduced or in_channels
+        parts: dict[str, nn.Module] = {}
+        if width.reduced:
+            parts["reduce"] = nn.Conv2d(in_channels, inner, 1, bias=False)
+        parts["mix"] = nn.Conv2d(inner, width.mixed, 3, padding=1, bias=False)
+        parts["expand"] = nn.Conv2d(width.mixed, width.channels, 1)
+        super().__init__(OrderedDict(parts))
+        self.out_channels = width.channels
+
+
+class Network(nn.Module):
+    """A frozen feature network: image (1, 3, H, W), sRGB in [0, 1], to a dict of feature maps (1, C, h, w) by layer
+    name.
+
+    `name` and `reason` say which network this is and why, `digest` identifies its weights, `origin` tells where they
+    are from.
+    """
+
+    features: Any  # an nn.Sequential, whose modules are indexed by position
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        name: str,
+        design: Design,
+        layers: Sequence[str],
+        *,
+        pooling: str = "max",
+        padding: str = "zeros",
+        heads: Mapping[str, int] | None = None,
+    ) -> None:
+        super().__init__()
+        self.name, self.design, self.reason, self.digest, self.origin = name, design, "", "", ""
+        self.compact = heads is not None
+        heads = heads or {}
+        self.names = module_names(design)
+        if self.compact:
+            known = in_depth_order([*heads, *whole_layers(design.widths)])
+        else:
+            known = tuple(name for name in self.names if name.startswith("relu"))
+        if missing := [layer for layer in layers if layer not in (known if self.compact else self.names)]:
+            raise StyleTransferError(f"network {name} has no layer {missing[0]}: it has {', '.join(known)}")
+        depth = max(self.names[layer] for layer in layers) + 1
+        # Built without memory, since torchvision would draw random numbers for weights that are loaded anyway.
+        with torch.device("meta"):
+            self.features = _stack(design)[:depth]
+            if self.compact:
+                self.features = _with_keys_of_vgg19(self.features, self.names)
+            self.heads = nn.ModuleDict(
+                {layer: nn.Conv2d(design.channels(layer), heads[layer], 1) for layer in layers if layer in heads}
+            )
+        self.layers = tuple(layer for layer in known if self.names[layer] < depth and self._answers(layer))
+        for index, module in enumerate(self.features):
+            if isinstance(module, nn.MaxPool2d) and pooling == "average":
+                self.features[index] = nn.AvgPool2d(2)
+            if isinstance(module, nn.ReLU):  # in place, unless what it overwrites is asked for
+                module.inplace = not any(self.names[layer] == index - 1 for layer in layers)
+        self.features[0].padding_mode = padding
+        self.register_buffer("mean", torch.tensor(design.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(design.std).view(1, 3, 1, 1), persistent=False)
+        self.eval()
+
+    def _answers(self, layer: str) -> bool:
+        """Whether the layer's activations can be had: a head that was not asked for is not loaded."""
+        return not self.compact or layer in self.heads or layer in whole_layers(self.design.widths)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The tensors that this network needs, by their keys in a file of weights."""
+        # Evaluation never uses batch norm's count, and files may lack it: torch then loads a zero.
+        tensors = self.state_dict().items()
+        return {key: tuple(value.shape) for key, value in tensors if not key.endswith("num_batches_tracked")}
+
+    def load(self, weights: Weights) -> Network:
+        """Take the weights and freeze them."""
+        self.load_state_dict(dict(weights.tensors), assign=True)
+        self.digest, self.origin = weights.digest, weights.origin
+        return self.requires_grad_(False)
+
+    def to_working(self, device: torch.device, dtype: torch.dtype) -> Network:
+        """Move to a device and number format; the input is normalised in at least float32 in any case."""
+        self.features.to(device, dtype, memory_format=torch.channels_last)
+        self.heads.to(device, dtype)
+        exact = torch.promote_types(dtype, torch.float32)
+        self.mean, self.std = self.mean.to(device, exact), self.std.to(device, exact)
+        for stack in (self.features, *(module for module in self.features if isinstance(module, FactoredConv2d))):
+            for index, module in enumerate(stack):
+                if winograd.pays(module):
+                    stack[index] = winograd.WinogradConv2d(module)
+        return self
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the picture per position of the deepest layer."""
+        return _reach(self.features)[0]
+
+    def reach(self, layer: str) -> tuple[int, int]:
+        """The layer's stride, and how many pixels beyond its own stride x stride square a position sees around."""
+        return _reach(self.features[: self.names[layer] + 1])
+
+    def width(self, layer: str) -> int:
+        """Channels that are computed of the layer, its head included."""
+        return self.heads[layer].out_channels if layer in self.heads else self.design.channels(layer)  # type: ignore[return-value]
+
+    def channels(self, layer: str) -> int:
+        """Channels of the layer as published losses count them: a compact network's are VGG-19's."""
+        return (DESIGNS["vgg19"] if self.compact else self.design).channels(layer)
+
+    def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        return {layer: self.headed(layer, maps) for layer, maps in self.bare(image, layers).items()}
+
+    def normalised(self, image: Tensor) -> Tensor:
+        """A picture (1, 3, H, W) in the input convention of the weights, as the first convolution takes it."""
+        values = (image - self.mean) / self.std
+        return values.flip(1) if self.design.bgr else values
+
+    def bare(self, image: Tensor, layers: Iterable[str], tap: Tap | None = None) -> dict[str, Tensor]:
+        """The feature maps before the heads, where there are any: statistics pass through a head at no cost.
+
+        `tap` is called with each layer and its maps as they come, and returns the maps that the next layer takes.
+        """
+        wanted = {self.names[layer]: layer for layer in layers}
+        x = self.normalised(image).to(self.features[0].weight.dtype).contiguous(memory_format=torch.channels_last)
+        found = {}
+        for index, module in enumerate(self.features[: max(wanted) + 1]):
+            x = module(x)
+            if index in wanted:
+                x = found[wanted[index]] = tap(wanted[index], x) if tap else x
+        return found
+
+    def headed(self, layer: str, maps: Tensor) -> Tensor:
+        """A layer's bare maps (1, C, h, w) through its head, where there is one."""
+        return self.heads[layer](maps) if layer in self.heads else maps
+
+    def head(self, layer: str) -> tuple[Tensor, Tensor] | None:
+        """The layer's head as a matrix (K, C) and a bias (K,), in at least float32; None where there is none."""
+        if layer not in self.heads:
+            return None
+        module: Any = self.heads[layer]
+        return module.weight.to(self.mean.dtype).flatten(1), module.bias.to(self.mean.dtype)
+
+
+def _stack(design: Design) -> nn.Sequential:
+    """All layers of a design: torchvision's, with the factored convolutions in place of the whole ones."""
+    cfg = [width if isinstance(width, str) else channels_of(width) for width in design.widths if width]
+    stack: nn.Sequential = make_layers(cfg, design.batch_norm)
+    names = module_names(design)
+    for name, width in design.convolutions.items():
+        if isinstance(width, Factored):
+            whole: Any = stack[names[name]]
+            stack[names[name]] = FactoredConv2d(whole.in_channels, width)
+    return stack
+
+
+def _with_keys_of_vgg19(stack: nn.Sequential, names: Mapping[str, int]) -> nn.Sequential:
+    """The same modules under the keys that VGG-19's have; a pooling's is the one before its block."""
+    keys = {index: str(VGG19_NAMES[name]) for name, index in names.items()}
+    before = {index - 1: str(VGG19_NAMES[name] - 1) for name, index in names.items() if name.startswith("conv")}
+    return nn.Sequential(OrderedDict((keys.get(index) or before[index], module) for index, module in enumerate(stack)))
+
+
+def _reach(modules: Iterable[nn.Module]) -> tuple[int, int]:
+    """Stride and one-sided reach of a stack of 3x3 convolutions and 2x2 poolings."""
+    stride, reach = 1, 0
+    for module in modules:
+        if isinstance(module, (nn.Conv2d, FactoredConv2d)):
+            reach += stride
+        if isinstance(module, (nn.MaxPool2d, nn.AvgPool2d)):
+            stride *= 2
+    return stride, reach
