@@ -13,7 +13,16 @@ from torch import Tensor
 
 from .config import Config
 from .features import Network, wanted_layers
-from .losses import Moments, content_scale, mix, squared_error, style_loss, tapped_sums, total_variation, widest
+from .losses import (
+    Moments,
+    content_scale,
+    mix,
+    squared_error,
+    style_loss,
+    sums_with_passthrough,
+    total_variation,
+    widest,
+)
 from .pixels import Size, halve, size_of
 from .tiles import Sums, Tile, summed, tiles_of
 
@@ -110,8 +119,8 @@ class Objective:
             self.regions = self._regions(masks) if self.style_targets and self.style_weights else []
             if self.tv_weight and config.tv_norm == "relative":
                 models = [content] if content is not None else list(styles)
-                own = sum(float(_mean_variation(model, config.tv)) for model in models) / len(models)
-                self.tv_weight /= max(own, 1e-6)
+                variation = sum(float(_mean_variation(model, config.tv)) for model in models) / len(models)
+                self.tv_weight /= max(variation, 1e-6)
 
     # --- targets
 
@@ -119,10 +128,10 @@ class Objective:
         """The content's activations, whole, in the number format that the network computes."""
         maps: dict[str, Tensor] = {}
         for tile in self._tiles(size_of(content), list(self.content_weights)):
-            found = self.network.bare(tile.outside(content), self.content_weights)
-            for layer, part in found.items():
+            parts = self.network.backbone(tile.outside(content), self.content_weights)
+            for layer, part in parts.items():  # (1, C, h, w) of the tile
                 stride = self.network.reach(layer)[0]
-                inside = self.network.headed(layer, tile.of_own(part, stride))
+                inside = self.network.project(layer, tile.of_own(part, stride))
                 if layer not in maps:
                     height, width = (length // stride for length in size_of(content))
                     maps[layer] = inside.new_empty((1, inside.shape[1], height, width))
@@ -232,16 +241,18 @@ class Objective:
         def tap(layer: str, maps: Tensor) -> Tensor:  # (1, C, h, w)
             stride = self.network.reach(layer)[0]
             if layer in contents:
-                inside = self.network.headed(layer, tile.of_own(maps, stride))
+                inside = self.network.project(layer, tile.of_own(maps, stride))
                 sums[f"{layer}/error"] = squared_error(inside, tile.of_whole(contents[layer], stride))
             for place, (guide, _) in enumerate(guides.get(layer, ())):
                 inside = tile.of_own(maps, stride)
-                onward, first, second = tapped_sums(inside, None if guide is None else tile.of_whole(guide, stride))
+                onward, first, second = sums_with_passthrough(
+                    inside, None if guide is None else tile.of_whole(guide, stride)
+                )
                 maps = onward if inside is maps else maps
                 sums[f"{layer}/first/{place}"], sums[f"{layer}/second/{place}"] = first, second
             return maps
 
-        self.network.bare(piece, {**contents, **guides}, tap)
+        self.network.backbone(piece, {**contents, **guides}, tap)
         return sums
 
     def _moments(self, sums: Sums, layer: str, region: int, count: float) -> Moments:

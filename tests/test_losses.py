@@ -12,7 +12,7 @@ from oracles import content_loss, nine_point, noise, relative_error
 from torch import Tensor
 
 from styletransfer.config import STATISTICS, TOTAL_VARIATIONS
-from styletransfer.losses import Moments, matrix_sqrt, mix, moments, style_loss, tapped_sums, total_variation
+from styletransfer.losses import Moments, matrix_sqrt, mix, moments, style_loss, sums_with_passthrough, total_variation
 
 
 def features(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -102,7 +102,7 @@ def test_what_goes_on_from_a_tap_adds_its_gradient_to_that_of_the_sums(guided: b
         return maps, weighted.sum(0), weighted.T @ rows
 
     gradients = []
-    for way in (lambda maps: tapped_sums(maps, guide), plain):
+    for way in (lambda maps: sums_with_passthrough(maps, guide), plain):
         maps = features(3, 4, 5).requires_grad_(True)
         gradients.append(torch.autograd.grad(total(*way(maps)), maps)[0])
     assert torch.allclose(*gradients, rtol=0, atol=1e-12)

@@ -96,9 +96,9 @@ def test_a_term_without_a_picture_or_weight_is_not_built(
 
 def test_the_network_computes_no_layer_without_a_weight(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[set[str]] = []
-    bare = network.bare
+    backbone = network.backbone
     monkeypatch.setattr(
-        network, "bare", lambda image, layers, tap: asked.append(set(layers)) or bare(image, layers, tap)
+        network, "backbone", lambda image, layers, tap: asked.append(set(layers)) or backbone(image, layers, tap)
     )
     config = replace(CONFIG, content_weight=0.0, style_layer_weights=(1.0, 0.0, 1.0, 0.0, 0.0))
     Objective(network, config, picture(1), [picture(2)])(picture(3))

@@ -202,13 +202,13 @@ def _in_teacher_units(student: Network, scale: dict[str, Tensor]) -> dict[str, T
     unit = torch.tensor(1.0)  # of the activations that come in
     for layer in student.design.convolutions:
         key = keys[student.names[layer]]
-        own = [name for name in tensors if name.startswith(f"{key}.")]
-        weights = [name for name in own if name.endswith("weight")]
+        names = [name for name in tensors if name.startswith(f"{key}.")]  # weights first, the bias last
+        weights = [name for name in names if name.endswith("weight")]
         tensors[weights[0]] /= unit
         relu = layer.replace("conv", "relu")
         unit = scale[relu] if relu in whole_layers(student.design.widths) else torch.tensor(1.0)
         tensors[weights[-1]] *= unit
-        tensors[own[-1]] *= unit
+        tensors[names[-1]] *= unit
     return tensors
 
 

@@ -137,28 +137,28 @@ class Network(nn.Module):
         return (DESIGNS["vgg19"] if self.compact else self.design).channels(layer)
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        return {layer: self.headed(layer, maps) for layer, maps in self.bare(image, layers).items()}
+        return {layer: self.project(layer, maps) for layer, maps in self.backbone(image, layers).items()}
 
     def normalised(self, image: Tensor) -> Tensor:
         """A picture (1, 3, H, W) in the input convention of the weights, as the first convolution takes it."""
         values = (image - self.mean) / self.std
         return values.flip(1) if self.design.bgr else values
 
-    def bare(self, image: Tensor, layers: Iterable[str], tap: Tap | None = None) -> dict[str, Tensor]:
+    def backbone(self, image: Tensor, layers: Iterable[str], tap: Tap | None = None) -> dict[str, Tensor]:
         """The feature maps before the heads, where there are any: statistics pass through a head at no cost.
 
         `tap` is called with each layer and its maps as they come, and returns the maps that the next layer takes.
         """
         wanted = {self.names[layer]: layer for layer in layers}
         x = self.normalised(image).to(self.features[0].weight.dtype).contiguous(memory_format=torch.channels_last)
-        found = {}
+        maps = {}
         for index, module in enumerate(self.features[: max(wanted) + 1]):
             x = module(x)
             if index in wanted:
-                x = found[wanted[index]] = tap(wanted[index], x) if tap else x
-        return found
+                x = maps[wanted[index]] = tap(wanted[index], x) if tap else x
+        return maps
 
-    def headed(self, layer: str, maps: Tensor) -> Tensor:
+    def project(self, layer: str, maps: Tensor) -> Tensor:
         """A layer's bare maps (1, C, h, w) through its head, where there is one."""
         return self.heads[layer](maps) if layer in self.heads else maps
 
