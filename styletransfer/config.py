@@ -159,12 +159,12 @@ class Config:
     optimizer: str = _option("lbfgs", "optimiser of the pixels", choices=OPTIMIZERS)
     # Without a search L-BFGS was seen to stall or blow up on a grey photograph with a loud painting.
     line_search: str = _option("wolfe", "safeguard of L-BFGS's step length", choices=LINE_SEARCHES)
-    # With the spectrum as initial inverse Hessian, 20 pairs gained nothing over 10; a pair costs two pictures of memory.
+    # With the spectrum's preconditioner 20 pairs gained nothing over 10, and a pair costs two pictures of memory.
     history: int = _option(10, "pairs of curvature that L-BFGS remembers", low=1, high=200)
     # 60 steps with it reach the loss of 100 without it; the published systems have none.
     preconditioner: str = _option(
         "spectrum",
-        "L-BFGS's initial inverse Hessian: by the curvature of each frequency, or none",
+        "initial inverse Hessian of L-BFGS: the curvature by frequency, or none",
         choices=PRECONDITIONERS,
     )
     learning_rate: float = _option(

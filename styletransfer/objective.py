@@ -245,9 +245,8 @@ class Objective:
                 sums[f"{layer}/error"] = squared_error(inside, tile.of_whole(contents[layer], stride))
             for place, (guide, _) in enumerate(guides.get(layer, ())):
                 inside = tile.of_own(maps, stride)
-                onward, first, second = sums_with_passthrough(
-                    inside, None if guide is None else tile.of_whole(guide, stride)
-                )
+                part = None if guide is None else tile.of_whole(guide, stride)
+                onward, first, second = sums_with_passthrough(inside, part)
                 maps = onward if inside is maps else maps
                 sums[f"{layer}/first/{place}"], sums[f"{layer}/second/{place}"] = first, second
             return maps
