@@ -232,8 +232,8 @@ def test_every_start(network: Network, init: str) -> None:
     if init in ("gray", "mean"):
         assert float(image.std(dim=(2, 3)).max()) < 2 / 255
     if init == "style":
-        found, wanted = color_moments(image)[0], color_moments(picture(2))[0]
-        assert torch.allclose(found, wanted, atol=0.03)
+        result, wanted = color_moments(image)[0], color_moments(picture(2))[0]
+        assert torch.allclose(result, wanted, atol=0.03)
     if init in ("noise", "median"):
         neighbours = (image[..., 1:] - image[..., :-1]).abs().mean() / image.std()
         assert (neighbours > 0.9) == (init == "noise")
@@ -252,8 +252,8 @@ def test_pixel_range_changes_the_units_and_not_the_picture(network: Network) -> 
 def test_the_schedule_is_data() -> None:
     network = Network("vgg19", DESIGNS["vgg19"], ("relu5_1",))
     config = Config(size=512, scales=(0.25, 0.5, 1.0), iterations=(9, 4))
-    found = [(scale.size, scale.iterations) for scale in schedule(config, (300, 400), network)]
-    assert found == [((96, 128), 9), ((192, 256), 4), ((384, 512), 4)]
+    result = [(scale.size, scale.iterations) for scale in schedule(config, (300, 400), network)]
+    assert result == [((96, 128), 9), ((192, 256), 4), ((384, 512), 4)]
     assert [s.size for s in schedule(replace(config, size="original"), (300, 400), network)][-1] == (300, 400)
     small = schedule(replace(config, size=64), (300, 400), network)
     assert [scale.size for scale in small] == [(48, 64)]  # too small ones left out
@@ -504,8 +504,8 @@ def test_a_run_backs_off_from_a_loss_that_is_no_number(network: Network, monkeyp
 
     def sometimes(self: Objective, image: Tensor) -> Evaluation:
         broken[0] -= 1
-        found = evaluate(self, image)
-        return found if broken[0] else found._replace(loss=found.loss * torch.nan)
+        result = evaluate(self, image)
+        return result if broken[0] else result._replace(loss=result.loss * torch.nan)
 
     monkeypatch.setattr(Objective, "__call__", sometimes)
     steps = steps_of(network, replace(ADAM, averaging=0.0, scales=(1.0,), iterations=(6,)))
