@@ -128,8 +128,8 @@ def test_gram_matrices_are_those_of_the_plain_formula(network: Network) -> None:
 
 
 def test_gram_pictures_are_symmetric_and_of_whole_cells(builtin: Network, pair: tuple[Tensor, Tensor]) -> None:
-    for each, channels in zip(gram_layers(pair, builtin, side=64), builtin_channels(builtin), strict=True):
-        for picture in each.pictures:
+    for layer, channels in zip(gram_layers(pair, builtin, side=64), builtin_channels(builtin), strict=True):
+        for picture in layer.pictures:
             assert torch.allclose(picture, picture.transpose(-1, -2), atol=1e-4)
             cells = min(channels, CELLS)
             side = picture.shape[-1] // cells
@@ -139,7 +139,7 @@ def test_gram_pictures_are_symmetric_and_of_whole_cells(builtin: Network, pair: 
 
 
 def builtin_channels(network: Network) -> list[int]:
-    return [network.heads[layer].out_channels for layer in style_layers(network)]
+    return [network.width(layer) for layer in style_layers(network)]
 
 
 def test_distances_are_the_relative_style_loss(network: Network) -> None:
