@@ -88,15 +88,18 @@ class _SumsWithPassthrough(torch.autograd.Function):
         onward, first, second = gradients
         if first is None and second is None:
             return onward, None
-        rows = _rows(widen(features))
-        weighted = rows if guide is None else rows * guide.reshape(-1, 1)
+        # A gradient in bfloat16 gains nothing from wider factors, which cost three copies of the maps. float16 has too
+        # small a range for them.
+        exact = widen if features.dtype == torch.float16 else lambda values: values
+        rows = _rows(exact(features))
+        weighted = rows if guide is None else rows * guide.reshape(-1, 1).to(rows.dtype)
         if onward is None:
             onward = torch.zeros_like(features)
-        gradient = _rows(widen(onward))  # a view of it, but for half precision
+        gradient = _rows(exact(onward))  # a view of it, but for float16
         if second is not None:
-            gradient.addmm_(weighted, second + second.T)
+            gradient.addmm_(weighted, (second + second.T).to(rows.dtype))
         if first is not None:
-            gradient += first if guide is None else first * guide.reshape(-1, 1)
+            gradient += (first if guide is None else first * guide.reshape(-1, 1)).to(rows.dtype)
         return gradient.view(*features.shape[-2:], -1).permute(2, 0, 1)[None].to(features.dtype), None
 
 

@@ -134,7 +134,8 @@ class Objective:
                 inside = self.network.project(layer, tile.of_own(part, stride))
                 if layer not in maps:
                     height, width = (length // stride for length in size_of(content))
-                    maps[layer] = inside.new_empty((1, inside.shape[1], height, width))
+                    shape = 1, inside.shape[1], height, width
+                    maps[layer] = inside.new_empty(shape).to(memory_format=torch.channels_last)  # as the features are
                 tile.of_whole(maps[layer], stride).copy_(inside)
         return maps
 

@@ -163,7 +163,7 @@ def test_nothing_deeper_than_the_deepest_layer_is_held_or_computed() -> None:
     for index, module in enumerate(network.features):
         module.register_forward_hook(lambda *_, index=index: ran.append(index))
     network(noise(1, 3, 16, 16), ("relu2_1",))
-    assert ran == list(range(layer_names(SMALL)["relu2_1"] + 1))
+    assert sorted(ran) == list(range(layer_names(SMALL)["relu2_1"] + 1))
 
 
 def test_vgg19_up_to_relu5_1_has_13_million_parameters() -> None:
@@ -191,6 +191,21 @@ def test_an_unknown_layer_is_answered_with_the_known_ones(name: str) -> None:
 
 
 # --- the compact network
+
+
+def test_pooling_before_the_relu_changes_nothing() -> None:
+    """Values and gradients with relu1_2 asked for, which keeps torchvision's order, and without it."""
+    network = Network("x", Design((5, 6, "M", 7)), ("relu1_2", "relu2_1"))
+    network.load(Weights(random_tensors(network.shapes()), "", "")).to_working(CPU, torch.float64)
+    picture = noise(1, 3, 22, 31).requires_grad_(True)
+    results = []
+    for layers in (("relu2_1",), ("relu1_2", "relu2_1")):
+        maps = network(picture, layers)["relu2_1"]
+        results.append((maps, *torch.autograd.grad((maps * noise(*maps.shape, seed=3)).sum(), picture)))
+    assert len(network._in_order([network.names["relu2_1"]])) == 7
+    assert [index for index, _ in network._in_order([network.names["relu2_1"]])] == [0, 1, 2, 4, 3, 5, 6]
+    for swapped, plain in zip(*results):
+        assert torch.equal(swapped, plain)
 
 
 def test_a_factored_convolution_is_one_convolution() -> None:

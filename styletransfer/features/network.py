@@ -9,7 +9,8 @@ rotation keeps inner products, so that Gram matrices, covariances and distances 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -152,11 +153,21 @@ class Network(nn.Module):
         wanted = {self.names[layer]: layer for layer in layers}
         x = self.normalised(image).to(self.features[0].weight.dtype).contiguous(memory_format=torch.channels_last)
         maps = {}
-        for index, module in enumerate(self.features[: max(wanted) + 1]):
+        for index, module in self._in_order(wanted):
             x = module(x)
             if index in wanted:
                 x = maps[wanted[index]] = tap(wanted[index], x) if tap else x
         return maps
+
+    def _in_order(self, wanted: Collection[int]) -> list[tuple[int, nn.Module]]:
+        """The modules down to the deepest wanted, by index. A max pooling comes before the ReLU that it follows, unless
+        that is wanted: the values and gradients are the same, from a quarter of the positions.
+        """
+        order = list(enumerate(self.features[: max(wanted) + 1]))
+        for number, ((index, module), (_, after)) in enumerate(pairwise(order)):
+            if isinstance(module, nn.ReLU) and isinstance(after, nn.MaxPool2d) and index not in wanted:
+                order[number], order[number + 1] = order[number + 1], order[number]
+        return order
 
     def project(self, layer: str, maps: Tensor) -> Tensor:
         """A layer's bare maps (1, C, h, w) through its head, where there is one."""
