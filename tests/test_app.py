@@ -44,7 +44,7 @@ from styletransfer.studio.wording import FIELDS, as_text, from_text
 with warnings.catch_warnings():  # Gradio makes event loops that it leaves to the garbage collector
     warnings.simplefilter("ignore", ResourceWarning)
     import app
-    from styletransfer.page import controls, crowd, inputs, nine, presets
+    from styletransfer.page import controls, crowd, inputs, many, nine, presets
     from styletransfer.page import handlers as handling
     from styletransfer.page.controls import EXPERT, LEFT_OUT, MAIN, QUALITY
     from styletransfer.page.errors import friendly
@@ -364,15 +364,6 @@ def test_a_visit_has_its_last_results_and_brings_them_back(pictures: tuple[str, 
 # --- nine drafts, and settings from outside
 
 
-HOST: Any = SimpleNamespace(client=SimpleNamespace(host="h"))
-
-
-def drafts(places: list[Any]) -> tuple[Series, list[list[tuple[str, str]]]]:
-    """The drafts of these places, and what the grid showed from moment to moment."""
-    series = Series(places)
-    return series, [nine.pictures(series) for _ in sketching.drafts(series)]
-
-
 def test_drafts_fill_fixed_places_one_by_one_with_what_picking_gives(
     pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -402,6 +393,41 @@ def test_nine_styles_are_bundled_ones_without_the_mix_of_the_paint_tab(pictures:
     for place, style in zip(places, bundled):
         assert place.job.styles == (style["file"],) and place.job.config.style_weights == ()
         assert place.job.content == pictures[0] and place.job.config.strength == 70
+
+
+@pytest.mark.parametrize("kind", ["content", "style"])
+def test_many_pictures_take_the_place_of_one_of_the_pair(pictures: tuple[str, str], kind: str) -> None:
+    files = [pictures[1], pictures[0]]
+    values = given((*pictures, pictures[0]), strength=70) | {parts.canvas: pictures[0]}
+    jobs = [place.job for place in many.places(handlers, values, files, kind)]
+    if kind == "content":
+        assert [job.content for job in jobs] == files and {job.styles for job in jobs} == {(pictures[1], pictures[0])}
+    else:
+        assert [job.styles for job in jobs] == [(file,) for file in files]
+        assert {job.content for job in jobs} == {pictures[0]}
+    assert all(job.regions is None and job.config.strength == 70 for job in jobs)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "there is no picture yet"), (21, "there are 21 pictures .* at most 20")]
+)
+def test_a_queue_is_bounded(pictures: tuple[str, str], count: int, words: str) -> None:
+    with pytest.raises(StyleTransferError, match=words):
+        many.places(handlers, given(pictures), [pictures[0]] * count, "content")
+
+
+def test_captions_tell_how_far_each_picture_is(pictures: tuple[str, str]) -> None:
+    places = many.places(handlers, given(pictures), [*pictures, pictures[0]], "content")
+    places[0].progress, places[1].progress, series = 1.0, 0.425, Series(places, number=1, files=["one.png"])
+    files, captions = zip(*many.pictures(series))
+    assert captions == ("content.jpg", "style.png · 42 %", "content.jpg · waiting")
+    assert len(set(files)) == 1 and len(load_image(files[0]).unique()) == 1  # a grey tile
+    assert many.words(series) == "Painting · 48 % · picture 2 of 3"
+    places[1].problem = "'style.png' is no picture"
+    captions = tuple(caption for _, caption in many.pictures(series, ended=True))
+    assert captions == ("content.jpg", "'style.png' is no picture", "content.jpg · stopped")
+    ended: Any = SimpleNamespace(work=series, stopped=True)
+    assert many.ending(ended) == "Stopped: 1 of 3 painted, 1 could not be read or painted."
 
 
 def test_a_picture_made_here_brings_its_settings_back(pictures: tuple[str, str]) -> None:

@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,7 +171,13 @@ def test_the_first_visit_shows_pictures(page: Any) -> None:
     for button in ("more", "finer", "keep-png", "keep-jpg", "keep-webp"):
         assert page.locator(f"#{button}").is_visible() and page.locator(f"#{button}").is_disabled()
     assert page.locator("#network-line").inner_text().startswith("Painted by the built-in network (")
-    assert page.get_by_role("tab").all_inner_texts() == ["Paint", "Nine styles", "How it works", "About"]
+    assert page.get_by_role("tab").all_inner_texts() == [
+        "Paint",
+        "Nine styles",
+        "Many photographs",
+        "How it works",
+        "About",
+    ]
 
 
 def test_an_example_is_painted_recoloured_blended_and_downloaded(page: Any, tmp_path: Path) -> None:
@@ -338,6 +345,36 @@ def test_one_style_in_nine_ways(small: Any, tmp_path: Path) -> None:
     assert (config["strength"], config["style_scale"], config["size"]) == (50, 1.6, 128)
 
 
+def test_many_photographs_are_painted_in_a_queue_and_saved_at_once(small: Any, tmp_path: Path) -> None:
+    def drop(*names: str) -> None:
+        small.locator("#many-files input[type=file]").set_input_files([tmp_path / name for name in names])
+        small.wait_for_function(f"document.querySelector('#many-files').innerText.includes('{names[-1][:4]}')")
+        small.click("#many-run")
+
+    for name, size in (("hill.png", (60, 40)), ("lake.png", (40, 60)), ("moon.png", (50, 50))):
+        Image.linear_gradient("L").resize(size).save(tmp_path / name)
+    (tmp_path / "letter.txt").write_text("no picture")
+    small.get_by_role("tab", name="Many photographs").click()
+    drop("hill.png", "letter.txt", "lake.png")
+    wait_for_status(small, "picture 1 of 3", "many-status")
+    drop("moon.png")
+    wait_for_status(small, "of 4", "many-status")
+    wait_for_status(small, "Done: 3 of 4 painted, 1 could not be read", "many-status")
+    captions = [text.strip() for text in small.locator("#many-grid .caption-label").all_inner_texts()]
+    assert captions[0::2] == ["hill.png", "lake.png"] and captions[3] == "moon.png"
+    assert captions[1].startswith("'letter.txt' is no picture of a kind that is read")
+    small.wait_for_selector("#many-save:not([disabled])")
+    with small.expect_download() as download:
+        small.click("#many-save")
+    download.value.save_as(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert archive.namelist() == ["hill-night-128.png", "lake-night-128.png", "moon-night-128.png"]
+        sizes = [Image.open(archive.open(name)).size for name in archive.namelist()]
+    assert sizes == [(128, 85), (85, 128), (128, 128)]
+    small.get_by_role("tab", name="Paint").click()
+    small.wait_for_function("document.querySelectorAll('#visit button img').length == 3")
+
+
 def test_settings_come_back_from_a_picture_made_here(browser: Any, small: Any, address: str, tmp_path: Path) -> None:
     small.locator("#strength input[type=number]").fill("35")
     small.keyboard.press("Tab")
@@ -399,8 +436,11 @@ def test_a_phone_has_one_column_and_nothing_beside_it(page: Any) -> None:
     for element in ("#content", "#style", "#strength", "#result", "#iterations"):
         box = page.locator(element).bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["width"] > 290
-    for tab in ("About", "How it works", "Nine styles"):
-        page.get_by_role("tab", name=tab).click()
+    for tab in ("Nine styles", "Many photographs", "How it works", "About"):
+        if not page.get_by_role("tab", name=tab).is_visible():
+            page.get_by_role("button", name="More tabs").click()
+        page.locator("#tabs [role=tab], #tabs .overflow-dropdown button").filter(has_text=tab).click()
+        page.wait_for_function("tab => document.querySelector('[role=tab].selected')?.innerText == tab", arg=tab)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("tab", name="Paint").click()
     page.wait_for_selector("#run", state="visible")

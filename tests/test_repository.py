@@ -68,11 +68,12 @@ INSIDE = {  # a folder's own ranks
         "handlers": 3,
         "paint": 4,
         "nine": 5,
+        "many": 6,
         "presets": 5,
         "how": 5,
         "api": 5,
         "health": 2,
-        "demo": 6,
+        "demo": 7,
     },
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem != "__init__")

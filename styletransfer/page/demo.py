@@ -14,6 +14,7 @@ from .api import add_api
 from .controls import load_examples
 from .crowd import Turnstile
 from .how import about_tab, how_tab
+from .many import many_tab
 from .nine import nine_tab
 from .paint import paint_tab
 from .parts import AT_ONCE
@@ -36,6 +37,8 @@ def build_demo(server: Server, folder: Path) -> gr.Blocks:
                 paint = handlers.parts
             with gr.Tab("Nine styles", id="nine"):
                 nine_tab(handlers, bundled, tabs)
+            with gr.Tab("Many photographs", id="many"):
+                many_tab(handlers)
             with gr.Tab("How it works", id="how"):
                 how_tab(server, bundled, content=paint.content, style=paint.styles[0], key=key)
             with gr.Tab("About", id="about"):

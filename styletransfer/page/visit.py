@@ -43,13 +43,17 @@ def start(
     *,
     work: Any,
     waiting: int,
+    pictures: int = 1,
 ) -> str:
-    """Start a task for a visit, and return the visit's key. Raises StyleTransferError where too many wait already."""
+    """Start a task of so many pictures for a visit, and return the visit's key. Raises StyleTransferError where too
+    many wait already.
+    """
     from ..studio.kept import STORE, Visit
 
     visit = visit_of(key) or Visit()
     owners = {visit: waiting, **({request.client.host: 2 * waiting} if request.client else {})}
-    visit.tasks[name] = LINE.start(make(visit), work, owners)
+    visit.tasks[name] = task = LINE.start(make(visit), work, owners)
+    task.patience *= pictures
     return STORE.keep(key, visit)
 
 

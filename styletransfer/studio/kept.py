@@ -29,7 +29,7 @@ from .worker import in_worker
 
 PREVIEW_SIDE, SHEET_SIDE, THUMBNAIL_SIDE = 768, 640, 180
 FILM_FRAMES, FILM_SIDE = 48, 512
-KEEP_SECONDS, KEEP_VISITS, KEEP_RESULTS = 600, 20, 8
+KEEP_SECONDS, KEEP_VISITS, KEEP_RESULTS = 600, 20, 24
 STATE_BYTES, VISIT_BYTES = 64 * 2**20, 256 * 2**20
 
 
@@ -172,12 +172,15 @@ class Visit:
     touched: float = field(default_factory=time.monotonic)
     tasks: dict[str, Task] = field(default_factory=dict)  # the last one of each tab
 
-    def add(self, kept: Kept) -> None:
-        """Show a new result; only the newest can be continued, and the oldest are dropped when there are too many."""
-        for older in self.results:
-            older.step = None
+    def add(self, kept: Kept, shown: bool = True) -> None:
+        """Keep a new result, and show it: only the one shown last can be continued. The oldest are dropped when there
+        are too many.
+        """
+        if shown:
+            for older in self.results:
+                older.step = None
+            self.current = kept
         self.results.append(kept)
-        self.current = kept
         while len(self.results) > 1 and (len(self.results) > KEEP_RESULTS or self.nbytes > VISIT_BYTES):
             self.results.pop(0).folder.cleanup()
 

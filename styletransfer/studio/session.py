@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Generator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -32,30 +33,31 @@ def run(
     blend: float = 0.0,
     resume: Step | None = None,
     note: str = "",
+    shown: bool = True,
 ) -> Generator[Moment, None, None]:
-    """Paint a job, as the result that the visit shows from its first picture on.
+    """Paint a job, as a result of the visit from its first picture on.
 
-    settings: as the visitor chose them, if they are not the job's; note: what the status says first. Raises
-    StyleTransferError.
+    settings: as the visitor chose them, if they are not the job's; note: what the status says first; shown: whether
+    it becomes the result that the visit shows, which can be continued. Raises StyleTransferError.
     """
     began, outcome, kept = time.monotonic(), "failed", None
-    visit.running = True
+    visit.running = visit.running or shown
     try:
         with closing(paint(job, resume)) as frames:
             for frame in frames:
                 if frame.content is not None:
                     kept = kept_of(job, frame, settings, blend)
                 elif kept is not None and frame.raw is not None:
-                    kept.take(frame)
-                    if visit.current is not kept:
-                        visit.add(kept)
+                    kept.take(frame if shown else replace(frame, step=None))
+                    if kept not in visit.results:
+                        visit.add(kept, shown)
                     outcome, visit.touched = "stopped", time.monotonic()
                 yield frame, kept
         if kept is not None:
             outcome = kept.metadata["outcome"] if kept.metadata else "nothing to do"
             kept.note = note + ended(kept, time.monotonic() - began)
     finally:
-        visit.running = False
+        visit.running = visit.running and not shown
         if kept is not None and not kept.metadata:
             kept.folder.cleanup()
         log(job, kept, outcome, time.monotonic() - began)
