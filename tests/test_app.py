@@ -34,15 +34,17 @@ from starlette.testclient import TestClient
 from styletransfer import RECIPES, Config, StyleTransferError, load_image, recolor, resize, studio
 from styletransfer.images import read_settings, save_image
 from styletransfer.studio import frames
+from styletransfer.studio import series as sketching
 from styletransfer.studio.job import Job
 from styletransfer.studio.kept import STORE
+from styletransfer.studio.series import Series
 from styletransfer.studio.server import Limits, Server
 from styletransfer.studio.wording import FIELDS, as_text, from_text
 
 with warnings.catch_warnings():  # Gradio makes event loops that it leaves to the garbage collector
     warnings.simplefilter("ignore", ResourceWarning)
     import app
-    from styletransfer.page import controls, crowd, inputs, presets, variations
+    from styletransfer.page import controls, crowd, inputs, many, nine, presets
     from styletransfer.page import handlers as handling
     from styletransfer.page.controls import EXPERT, LEFT_OUT, MAIN, QUALITY
     from styletransfer.page.errors import friendly
@@ -359,29 +361,73 @@ def test_a_visit_has_its_last_results_and_brings_them_back(pictures: tuple[str, 
         handlers.bring_back(key, SimpleNamespace(index=2))  # type: ignore[arg-type]
 
 
-# --- variations, and settings from outside
+# --- nine drafts, and settings from outside
 
 
-def test_variations_fill_the_grid_one_by_one_with_what_picking_gives(
+def test_drafts_fill_fixed_places_one_by_one_with_what_picking_gives(
     pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert variations.DRAFT["size"] == variations.SIZE
-    monkeypatch.setattr(variations, "DRAFT", {"size": variations.SIZE, "iterations": (2,)})
-    grids, looks = [], []
-    for grid, _ in variations.painted_drafts(handlers, given(pictures)):
-        if isinstance(grid, list):
-            grids.append(grid)
-            looks = [load_image(file) for file, _ in grid]  # the files go with the run
-    assert sorted({len(grid) for grid in grids}) in (list(range(1, 10)), list(range(10)))
-    captions = [caption for _, caption in grids[-1]]
-    assert captions[5] == "strength 50 · brush 1.6" and len(set(captions)) == 9
-    strength, brush, _ = variations.pick(SimpleNamespace(index=5))  # type: ignore[arg-type]
-    assert (strength, brush) == (50, 1.6)
-    *_, wanted = frames.paint(
-        handlers.job_of(given(pictures), **variations.DRAFT, strength=strength, style_scale=brush)
-    )
-    size: Any = looks[5].shape[-2:]
-    assert float((looks[5] - resize(torch.from_numpy(wanted.raw), size)).abs().mean()) < 0.02
+    assert nine.DRAFT["size"] == nine.SIZE
+    monkeypatch.setattr(nine, "DRAFT", {"size": 64, "iterations": (2,), "scales": (1.0,)})
+    looks: dict[str, torch.Tensor] = {}
+    series = Series(nine.places(handlers, given(pictures), None))
+    for number, _ in enumerate(sketching.drafts(series)):
+        grid = nine.pictures(series)
+        assert len(grid) == 9
+        looks |= {name: load_image(file) for file, name in grid if not number or series.progress == 1}
+        if not number:  # the photograph in every place
+            faint = [looks[name] for name in looks]
+            assert all(torch.equal(other, faint[0]) for other in faint) and 0 < float(faint[0].std()) < 0.1
+    assert len(looks) == 9 and series.progress == 1 and series.number == 8
+    job = series.places[5].job
+    assert (job.config.strength, job.config.style_scale) == (50, 1.6)
+    *_, wanted = frames.paint(handlers.job_of(given(pictures), **nine.DRAFT, strength=50, style_scale=1.6))
+    look = looks["Strength 50, brush 1.6"]
+    assert float((look - resize(torch.from_numpy(wanted.raw), look.shape[-2:])).abs().mean()) < 0.02  # type: ignore[arg-type]
+
+
+def test_nine_styles_are_bundled_ones_without_the_mix_of_the_paint_tab(pictures: tuple[str, str]) -> None:
+    bundled = controls.load_examples(app.EXAMPLES)["styles"]
+    places = nine.places(handlers, given((*pictures, pictures[0]), strength=70), bundled)
+    assert [place.name for place in places] == [style["title"] for style in bundled[:9]]
+    for place, style in zip(places, bundled):
+        assert place.job.styles == (style["file"],) and place.job.config.style_weights == ()
+        assert place.job.content == pictures[0] and place.job.config.strength == 70
+
+
+@pytest.mark.parametrize("kind", ["content", "style"])
+def test_many_pictures_take_the_place_of_one_of_the_pair(pictures: tuple[str, str], kind: str) -> None:
+    files = [pictures[1], pictures[0]]
+    values = given((*pictures, pictures[0]), strength=70) | {parts.canvas: pictures[0]}
+    jobs = [place.job for place in many.places(handlers, values, files, kind)]
+    if kind == "content":
+        assert [job.content for job in jobs] == files and {job.styles for job in jobs} == {(pictures[1], pictures[0])}
+    else:
+        assert [job.styles for job in jobs] == [(file,) for file in files]
+        assert {job.content for job in jobs} == {pictures[0]}
+    assert all(job.regions is None and job.config.strength == 70 for job in jobs)
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "there is no picture yet"), (21, "there are 21 pictures .* at most 20")]
+)
+def test_a_queue_is_bounded(pictures: tuple[str, str], count: int, words: str) -> None:
+    with pytest.raises(StyleTransferError, match=words):
+        many.places(handlers, given(pictures), [pictures[0]] * count, "content")
+
+
+def test_captions_tell_how_far_each_picture_is(pictures: tuple[str, str]) -> None:
+    places = many.places(handlers, given(pictures), [*pictures, pictures[0]], "content")
+    places[0].progress, places[1].progress, series = 1.0, 0.425, Series(places, number=1, files=["one.png"])
+    files, captions = zip(*many.pictures(series))
+    assert captions == ("content.jpg", "style.png · 42 %", "content.jpg · waiting")
+    assert len(set(files)) == 1 and len(load_image(files[0]).unique()) == 1  # a grey tile
+    assert many.words(series) == "Painting · 48 % · picture 2 of 3"
+    places[1].problem = "'style.png' is no picture"
+    captions = tuple(caption for _, caption in many.pictures(series, ended=True))
+    assert captions == ("content.jpg", "'style.png' is no picture", "content.jpg · stopped")
+    ended: Any = SimpleNamespace(work=series, stopped=True)
+    assert many.ending(ended) == "Stopped: 1 of 3 painted, 1 could not be read or painted."
 
 
 def test_a_picture_made_here_brings_its_settings_back(pictures: tuple[str, str]) -> None:

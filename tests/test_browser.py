@@ -12,6 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,7 +171,13 @@ def test_the_first_visit_shows_pictures(page: Any) -> None:
     for button in ("more", "finer", "keep-png", "keep-jpg", "keep-webp"):
         assert page.locator(f"#{button}").is_visible() and page.locator(f"#{button}").is_disabled()
     assert page.locator("#network-line").inner_text().startswith("Painted by the built-in network (")
-    assert page.get_by_role("tab").all_inner_texts() == ["Paint", "Variations", "How it works", "About"]
+    assert page.get_by_role("tab").all_inner_texts() == [
+        "Paint",
+        "Nine styles",
+        "Many photographs",
+        "How it works",
+        "About",
+    ]
 
 
 def test_an_example_is_painted_recoloured_blended_and_downloaded(page: Any, tmp_path: Path) -> None:
@@ -298,20 +305,74 @@ def test_a_region_is_painted_and_the_rest_stays_the_photograph(small: Any, tmp_p
     assert float(border.mean()) < 0.3 * float(middle.mean())
 
 
-# --- variations, and settings from outside
+# --- nine drafts, and settings from outside
 
 
-def test_a_draft_is_picked_and_painted_in_full(small: Any, tmp_path: Path) -> None:
-    small.get_by_role("tab", name="Variations").click()
-    small.click("#vary")
-    small.wait_for_function("document.querySelectorAll('#grid button img').length >= 2")
-    small.click("#vary-stop")
-    small.wait_for_selector("#vary:not([disabled])")
-    small.locator("#grid button").filter(has=small.locator("img")).nth(1).click()
+FILLED = "[...document.querySelectorAll('#nine-grid img')].filter(image => image.src.includes('preview')).length"
+
+
+def test_nine_styles_fill_fixed_places_and_one_is_painted_in_full(small: Any, tmp_path: Path) -> None:
+    small.get_by_role("tab", name="Nine styles").click()
+    small.click("#nine-run")
+    small.wait_for_function(f"{FILLED} >= 2")
+    places = small.locator("#nine-grid button img")
+    assert places.count() == 9
+    titles = [style["title"] for style in EXAMPLES["styles"][:9]]
+    assert [text.strip() for text in small.locator("#nine-grid .caption-label").all_inner_texts()] == titles
+    before = [place.bounding_box() for place in places.all()]
+    wait_for_status(small, "Painting · 3", "nine-status")
+    assert [place.bounding_box() for place in places.all()] == before
+    small.click("#nine-stop")
+    wait_for_status(small, "Stopped.", "nine-status")
+    small.wait_for_selector("#nine-run:not([disabled])")
+    assert small.evaluate(FILLED) < 9 and places.count() == 9
+    places.nth(1).click()
     wait_for_status(small, "Done in")
-    has_value(small, "strength", "30")
+    assert small.locator("#style img").get_attribute("src").endswith(EXAMPLES["styles"][1]["file"])
+    settings = settings_of_download(small, tmp_path)
+    assert settings["config"]["size"] == 128 and settings["config"]["octaves"] == RECIPES["draft"].octaves
+
+
+def test_one_style_in_nine_ways(small: Any, tmp_path: Path) -> None:
+    small.get_by_role("tab", name="Nine styles").click()
+    small.locator("#nine-kind label").filter(has_text="This style").click()
+    small.click("#nine-run")
+    small.wait_for_function(f"{FILLED} >= 1")
+    small.locator("#nine-grid button").nth(5).click()  # which has not been painted yet
+    wait_for_status(small, "Done in")
+    has_value(small, "strength", "50")
     config = settings_of_download(small, tmp_path)["config"]
-    assert (config["strength"], config["style_scale"], config["size"]) == (30, 1.0, 128)
+    assert (config["strength"], config["style_scale"], config["size"]) == (50, 1.6, 128)
+
+
+def test_many_photographs_are_painted_in_a_queue_and_saved_at_once(small: Any, tmp_path: Path) -> None:
+    def drop(*names: str) -> None:
+        small.locator("#many-files input[type=file]").set_input_files([tmp_path / name for name in names])
+        small.wait_for_function(f"document.querySelector('#many-files').innerText.includes('{names[-1][:4]}')")
+        small.click("#many-run")
+
+    for name, size in (("hill.png", (60, 40)), ("lake.png", (40, 60)), ("moon.png", (50, 50))):
+        Image.linear_gradient("L").resize(size).save(tmp_path / name)
+    (tmp_path / "letter.txt").write_text("no picture")
+    small.get_by_role("tab", name="Many photographs").click()
+    drop("hill.png", "letter.txt", "lake.png")
+    wait_for_status(small, "picture 1 of 3", "many-status")
+    drop("moon.png")
+    wait_for_status(small, "of 4", "many-status")
+    wait_for_status(small, "Done: 3 of 4 painted, 1 could not be read", "many-status")
+    captions = [text.strip() for text in small.locator("#many-grid .caption-label").all_inner_texts()]
+    assert captions[0::2] == ["hill.png", "lake.png"] and captions[3] == "moon.png"
+    assert captions[1].startswith("'letter.txt' is no picture of a kind that is read")
+    small.wait_for_selector("#many-save:not([disabled])")
+    with small.expect_download() as download:
+        small.click("#many-save")
+    download.value.save_as(tmp_path / "all.zip")
+    with zipfile.ZipFile(tmp_path / "all.zip") as archive:
+        assert archive.namelist() == ["hill-night-128.png", "lake-night-128.png", "moon-night-128.png"]
+        sizes = [Image.open(archive.open(name)).size for name in archive.namelist()]
+    assert sizes == [(128, 85), (85, 128), (128, 128)]
+    small.get_by_role("tab", name="Paint").click()
+    small.wait_for_function("document.querySelectorAll('#visit button img').length == 3")
 
 
 def test_settings_come_back_from_a_picture_made_here(browser: Any, small: Any, address: str, tmp_path: Path) -> None:
@@ -375,8 +436,11 @@ def test_a_phone_has_one_column_and_nothing_beside_it(page: Any) -> None:
     for element in ("#content", "#style", "#strength", "#result", "#iterations"):
         box = page.locator(element).bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["width"] > 290
-    for tab in ("About", "How it works", "Variations"):
-        page.get_by_role("tab", name=tab).click()
+    for tab in ("Nine styles", "Many photographs", "How it works", "About"):
+        if not page.get_by_role("tab", name=tab).is_visible():
+            page.get_by_role("button", name="More tabs").click()
+        page.locator("#tabs [role=tab], #tabs .overflow-dropdown button").filter(has_text=tab).click()
+        page.wait_for_function("tab => document.querySelector('[role=tab].selected')?.innerText == tab", arg=tab)
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("tab", name="Paint").click()
     page.wait_for_selector("#run", state="visible")

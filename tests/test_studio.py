@@ -21,12 +21,14 @@ from small import QUICK, finished, job, small_network, two_pictures
 from styletransfer import RECIPES, Config, StyleTransferError, load_image, recolor, resize, stylize
 from styletransfer.cli import build_parser, configured
 from styletransfer.images import read_settings
+from styletransfer.objective import Objective
 from styletransfer.studio import frames
 from styletransfer.studio import kept as keeping
 from styletransfer.studio.job import Job, checked
 from styletransfer.studio.kept import Film, Kept, Store, Visit, within
 from styletransfer.studio.server import Limits, Server, limits
 from styletransfer.studio.session import continuation, run
+from styletransfer.studio.task import Line
 from styletransfer.studio.wording import FIELDS, as_text, command, from_address, from_png, from_text
 
 LIMITS = Limits()
@@ -244,13 +246,35 @@ def test_two_networks_stay_loaded() -> None:
     assert frames.network_for(Config()) is not first
 
 
-def test_sketches_are_painted_one_after_the_other(pictures: tuple[str, str]) -> None:
-    jobs = [job(pictures, strength=strength) for strength in (20, 80)]
+def test_sketches_are_painted_one_after_the_other_and_share_what_they_can(
+    pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same pictures as alone, though each file is read once, and the style is measured once for each brush size."""
+    read, measured = [], []
+    style_moments = Objective._style_moments
+
+    def moments(self: Objective, style: torch.Tensor) -> Any:
+        measured.append(style.shape)
+        return style_moments(self, style)
+
+    jobs = [job(pictures, strength=strength, style_scale=brush) for strength in (20, 80) for brush in (1, 1.5)]
+    alone = [list(frames.paint(asked))[-1].raw for asked in jobs]
+    monkeypatch.setattr(frames, "load_image", lambda path, **options: read.append(path) or load_image(path, **options))
+    monkeypatch.setattr(Objective, "_style_moments", moments)
     found = list(frames.sketch(jobs))
-    assert sorted({number for number, _ in found}) == [0, 1] and found[-1][0] == 1
-    for number, asked in enumerate(jobs):
-        *_, last = frames.paint(asked)
-        assert np.array_equal([frame for at, frame in found if at == number][-1].raw, last.raw)
+    assert read == [*pictures] and len(measured) == 4  # two brush sizes at two scales
+    assert sorted({number for number, _ in found}) == [0, 1, 2, 3] and found[-1][0] == 3
+    for number in range(len(jobs)):
+        assert np.array_equal([frame for at, frame in found if at == number][-1].raw, alone[number])
+
+
+def test_sketches_read_large_pictures_in_small(tmp_path: Path) -> None:
+    Image.effect_noise((400, 200), 60).convert("RGB").save(tmp_path / "large.png")
+    asked = job((str(tmp_path / "large.png"),) * 2, iterations="1, 1")
+    first, *_, (_, last) = frames.sketch([asked])
+    small = resize(load_image(tmp_path / "large.png"), (32, 64))
+    assert torch.equal(torch.from_numpy(first[1].content), resize(small, (16, 32)))
+    assert last.raw.shape == (1, 3, 16, 32)
 
 
 def test_the_words_of_a_step() -> None:
@@ -445,6 +469,25 @@ def test_the_store_is_bounded_and_drops_the_oldest() -> None:
     for key in keys:
         store.drop(key)
     assert not any(Path(result.folder.name).exists() for result in kept)
+
+
+def test_the_store_drops_empty_visits_first_and_busy_ones_last() -> None:
+    store, ready = Store(most=2), threading.Event()
+
+    def waiting() -> Iterator[None]:
+        yield None
+        ready.wait(60)
+
+    busy, full, empty = Visit(), visit(blank()), Visit()
+    busy.tasks["paint"] = Line().start(waiting())  # type: ignore[arg-type]
+    keys = [store.add(made) for made in (busy, full, empty)]
+    assert [store.get(key) is not None for key in keys] == [True, True, False]
+    another = store.add(visit(blank()))
+    assert [store.get(key) is not None for key in (*keys, another)] == [True, False, False, True]
+    store.drop(keys[0])
+    assert busy.tasks["paint"].stopped
+    ready.set()
+    store.drop(another)
 
 
 def test_the_store_forgets_what_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,10 +14,11 @@ from .api import add_api
 from .controls import load_examples
 from .crowd import Turnstile
 from .how import about_tab, how_tab
+from .many import many_tab
+from .nine import nine_tab
 from .paint import paint_tab
 from .parts import AT_ONCE
 from .presets import wire_presets
-from .variations import variations_tab
 
 
 def build_demo(server: Server, folder: Path) -> gr.Blocks:
@@ -34,8 +35,10 @@ def build_demo(server: Server, folder: Path) -> gr.Blocks:
             with gr.Tab("Paint", id="paint"):
                 handlers = paint_tab(server, bundled, key)
                 paint = handlers.parts
-            with gr.Tab("Variations", id="variations"):
-                variations_tab(handlers, tabs)
+            with gr.Tab("Nine styles", id="nine"):
+                nine_tab(handlers, bundled, tabs)
+            with gr.Tab("Many photographs", id="many"):
+                many_tab(handlers)
             with gr.Tab("How it works", id="how"):
                 how_tab(server, bundled, content=paint.content, style=paint.styles[0], key=key)
             with gr.Tab("About", id="about"):

@@ -20,6 +20,7 @@ from .crowd import check_turn
 from .errors import friendly, sorry
 from .look import curve_html, status
 from .parts import Parts, Updates, Values
+from .visit import visit_of
 
 if TYPE_CHECKING:
     from ..studio.kept import Kept, Visit
@@ -211,12 +212,6 @@ class Handlers:
 
 
 # --- what a visit has
-
-
-def visit_of(key: str | None) -> Visit | None:
-    from ..studio.kept import STORE
-
-    return STORE.get(key)
 
 
 def current(key: str | None) -> Kept:

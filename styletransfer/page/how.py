@@ -20,10 +20,10 @@ from ..studio.worker import in_worker
 from .controls import Bundled, chooser, thumbnails
 from .crowd import check_turn
 from .errors import friendly
-from .handlers import visit_of
 from .inputs import Picture
 from .look import status
 from .parts import AT_ONCE, HEAVY, Updates
+from .visit import visit_of
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
@@ -21,7 +22,7 @@ from ..config import Config
 from ..features import Network, load_network
 from ..images import load_alpha, load_image
 from ..pixels import fit_size, resample, resize, size_of
-from ..transfer import RunState, Step, iterate
+from ..transfer import RunState, Step, StyleTargets, iterate
 from .job import COLORS, Job
 from .worker import in_worker
 
@@ -100,10 +101,14 @@ def paint(job: Job, resume: Step | None = None) -> Generator[Frame, None, None]:
 
     On ZeroGPU this runs in another process, with arguments and frames pickled on their way; closing it frees the GPU.
     """
-    pictures = read_pictures(job)
-    network = yield from loading(job.config)
+    yield from painted(job, read_pictures(job), resume=resume)
+
+
+def painted(job: Job, pictures: dict[str, Any], **options: Any) -> Generator[Frame, None, None]:
+    """The frames of a job whose pictures have been read; options as for `iterate`."""
+    network, resume = (yield from loading(job.config)), options.get("resume")
     allocator.keep()
-    steps = iterate(config=job.config, network=network, resume=resume, on_tight_memory=allocator.give_back, **pictures)
+    steps = iterate(config=job.config, network=network, on_tight_memory=allocator.give_back, **pictures, **options)
     yield Frame("the first step is being taken", content=at_result_size(pictures["content"], job).numpy())
     del pictures  # the run keeps what it needs of them
     began, shown, drawn, progress_before, note = time.monotonic(), -math.inf, -math.inf, 0.0, ""
@@ -139,22 +144,37 @@ def paint(job: Job, resume: Step | None = None) -> Generator[Frame, None, None]:
 @on_borrowed_gpu(lambda jobs, *_, **__: 10 + int(sum(job.seconds for job in jobs)))
 @in_worker
 def sketch(jobs: Sequence[Job]) -> Generator[tuple[int, Frame], None, None]:
-    """Paint several jobs one after the other: the job's number with each of its frames that has a picture."""
+    """Paint several small jobs one after the other: the job's number with each of its frames that has a picture.
+
+    Pictures are read once, and kept at twice the size of the largest job; the statistics of a style are computed once
+    for all jobs that differ in strength alone.
+    """
+    side = 2 * max(int(job.config.size) for job in jobs)
+    read = cache(lambda path: shrunk(load_image(path, max_pixels=jobs[0].limits.pixels), side))
+    targets: dict[Any, StyleTargets] = {}
     for number, job in enumerate(jobs):
-        for frame in paint(job):
+        alike = job.styles, replace(job.config, strength=0.0)
+        for frame in painted(job, read_pictures(job, read), style_targets=targets.setdefault(alike, {})):
             if frame.content is not None or frame.raw is not None:
                 yield number, replace(frame, step=None)
 
 
-def read_pictures(job: Job) -> dict[str, Any]:
-    """The pictures of a job, as arguments of `iterate`."""
-    content, *styles = (load_image(path, max_pixels=job.limits.pixels) for path in (job.content, *job.styles))
+def read_pictures(job: Job, read: Callable[[str], Tensor] | None = None) -> dict[str, Any]:
+    """The pictures of a job, as arguments of `iterate`; `read` makes a picture of a path."""
+    read = read or partial(load_image, max_pixels=job.limits.pixels)
+    content, *styles = map(read, (job.content, *job.styles))
     pictures: dict[str, Any] = {"content": content, "styles": styles}
     if job.start is not None:
         pictures["init_image"] = torch.from_numpy(job.start)
     if job.regions is not None:
         pictures["masks"] = masks(job, fit_size(size_of(content), int(job.config.size)))
     return pictures
+
+
+def shrunk(image: Tensor, side: int) -> Tensor:
+    """The image with a long side of at most `side`."""
+    size = size_of(image)
+    return resize(image, fit_size(size, min(max(size), side)))
 
 
 def at_result_size(image: Tensor, job: Job) -> Tensor:

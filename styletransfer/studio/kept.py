@@ -22,13 +22,14 @@ from ..config import Config
 from ..images import encode_image, load_image, save_animation, save_image
 from ..pixels import fit_size, recolor, resize, size_of
 from ..transfer import Step
-from .frames import Frame, state_bytes
+from .frames import Frame, shrunk, state_bytes
 from .job import Job
+from .task import Task
 from .worker import in_worker
 
 PREVIEW_SIDE, SHEET_SIDE, THUMBNAIL_SIDE = 768, 640, 180
 FILM_FRAMES, FILM_SIDE = 48, 512
-KEEP_SECONDS, KEEP_VISITS, KEEP_RESULTS = 600, 20, 8
+KEEP_SECONDS, KEEP_VISITS, KEEP_RESULTS = 600, 20, 24
 STATE_BYTES, VISIT_BYTES = 64 * 2**20, 256 * 2**20
 
 
@@ -141,12 +142,6 @@ class Kept:
         return path
 
 
-def shrunk(image: Tensor, side: int) -> Tensor:
-    """The image with a long side of at most `side`."""
-    size = size_of(image)
-    return resize(image, fit_size(size, min(max(size), side)))
-
-
 @in_worker
 def sheet(path: str, max_pixels: int) -> np.ndarray[Any, Any]:
     """A picture in small to paint regions on: (H, W, 3) in 0-255, without the metadata of its file."""
@@ -167,21 +162,25 @@ def within(step: Step, limit: int) -> Step | None:
     return replace(step, state=replace(step.state, solver=replace(solver, memory=solver.memory[dropped:])))
 
 
-@dataclass
+@dataclass(eq=False)
 class Visit:
-    """The last results of one visitor, oldest first, and the one that is shown."""
+    """The last results of one visitor, oldest first, the one that is shown, and what is at work."""
 
     results: list[Kept] = field(default_factory=list)
     current: Kept | None = None
     running: bool = False
     touched: float = field(default_factory=time.monotonic)
+    tasks: dict[str, Task] = field(default_factory=dict)  # the last one of each tab
 
-    def add(self, kept: Kept) -> None:
-        """Show a new result; only the newest can be continued, and the oldest are dropped when there are too many."""
-        for older in self.results:
-            older.step = None
+    def add(self, kept: Kept, shown: bool = True) -> None:
+        """Keep a new result, and show it: only the one shown last can be continued. The oldest are dropped when there
+        are too many.
+        """
+        if shown:
+            for older in self.results:
+                older.step = None
+            self.current = kept
         self.results.append(kept)
-        self.current = kept
         while len(self.results) > 1 and (len(self.results) > KEEP_RESULTS or self.nbytes > VISIT_BYTES):
             self.results.pop(0).folder.cleanup()
 
@@ -189,7 +188,17 @@ class Visit:
     def nbytes(self) -> int:
         return sum(kept.nbytes for kept in self.results)
 
+    @property
+    def busy(self) -> bool:
+        return any(not task.ended for task in self.tasks.values())
+
+    @property
+    def empty(self) -> bool:
+        return not self.results and all(task.latest is None for task in self.tasks.values())
+
     def clear(self) -> None:
+        for task in self.tasks.values():
+            task.stop()
         for kept in self.results:
             kept.folder.cleanup()
 
@@ -230,12 +239,14 @@ class Store:
                 visit.clear()
 
     def sweep(self) -> None:
-        """Drop visits that are too old or too many, and come back later as long as there are any."""
+        """Drop visits that are too old or too many, empty ones first, and come back later as long as there are any."""
         with self._lock:
-            oldest_first = sorted(self._visits, key=lambda key: self._visits[key].touched)
-            for number, key in enumerate(oldest_first):
-                too_old = time.monotonic() - self._visits[key].touched > self.seconds
-                if too_old or number < len(oldest_first) - self.most:
+            excess = len(self._visits) - self.most
+            worth = {key: (visit.busy, not visit.empty, visit.touched) for key, visit in self._visits.items()}
+            for number, key in enumerate(sorted(worth, key=worth.__getitem__)):
+                visit = self._visits[key]
+                too_old = time.monotonic() - visit.touched > self.seconds and not visit.busy
+                if too_old or number < excess:
                     self.drop(key)
             if self._visits and self._timer is None:
                 self._timer = threading.Timer(self.seconds / 2, self._tick)

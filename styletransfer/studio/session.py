@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from ..config import Config
 from ..transfer import Step
-from .frames import Frame, duration, paint, sketch
+from .frames import Frame, duration, paint
 from .job import Job
 from .kept import Kept, Visit
 from .wording import describe
@@ -32,53 +33,37 @@ def run(
     blend: float = 0.0,
     resume: Step | None = None,
     note: str = "",
+    shown: bool = True,
 ) -> Generator[Moment, None, None]:
-    """Paint a job, as the result that the visit shows from its first picture on.
+    """Paint a job, as a result of the visit from its first picture on.
 
-    settings: as the visitor chose them, if they are not the job's; note: what the status says first. Raises
-    StyleTransferError.
+    settings: as the visitor chose them, if they are not the job's; note: what the status says first; shown: whether
+    it becomes the result that the visit shows, which can be continued. Raises StyleTransferError.
     """
     began, outcome, kept = time.monotonic(), "failed", None
-    visit.running = True
+    visit.running = visit.running or shown
     try:
         with closing(paint(job, resume)) as frames:
             for frame in frames:
                 if frame.content is not None:
-                    kept = _kept(job, frame, settings, blend)
+                    kept = kept_of(job, frame, settings, blend)
                 elif kept is not None and frame.raw is not None:
-                    kept.take(frame)
-                    if visit.current is not kept:
-                        visit.add(kept)
+                    kept.take(frame if shown else replace(frame, step=None))
+                    if kept not in visit.results:
+                        visit.add(kept, shown)
                     outcome, visit.touched = "stopped", time.monotonic()
                 yield frame, kept
         if kept is not None:
             outcome = kept.metadata["outcome"] if kept.metadata else "nothing to do"
             kept.note = note + ended(kept, time.monotonic() - began)
     finally:
-        visit.running = False
+        visit.running = visit.running and not shown
         if kept is not None and not kept.metadata:
             kept.folder.cleanup()
-        _log(job, kept, outcome, time.monotonic() - began)
+        log(job, kept, outcome, time.monotonic() - began)
 
 
-def drafts(jobs: Sequence[Job], blend: float = 0.0) -> Generator[tuple[int, Frame, Kept], None, None]:
-    """Paint several jobs one after the other, and yield the number of the job with each of its pictures."""
-    began, all_kept = time.monotonic(), list[Kept]()
-    try:
-        with closing(sketch(jobs)) as frames:
-            for number, frame in frames:
-                if frame.content is not None:
-                    all_kept.append(_kept(jobs[number], frame, None, blend))
-                else:
-                    all_kept[number].take(frame)
-                    yield number, frame, all_kept[number]
-    finally:
-        painted = [kept for kept in all_kept if kept.metadata]
-        outcome = f"draft {len(painted)} of {len(jobs)}"
-        _log(jobs[0], painted[-1] if painted else None, outcome, time.monotonic() - began)
-
-
-def _kept(job: Job, frame: Frame, settings: Config | None, blend: float) -> Kept:
+def kept_of(job: Job, frame: Frame, settings: Config | None, blend: float) -> Kept:
     content = torch.from_numpy(frame.content)
     return Kept(job, settings or job.config, content, content, blend)
 
@@ -112,7 +97,7 @@ def network_words(metadata: Mapping[str, Any]) -> str:
     return describe(network["name"], network["reason"], metadata["device"])
 
 
-def _log(job: Job, kept: Kept | None, outcome: str, seconds: float) -> None:
+def log(job: Job, kept: Kept | None, outcome: str, seconds: float) -> None:
     """One line for the operator: nothing of the pictures, no names."""
     metadata = kept.metadata if kept is not None and kept.metadata else None
     entry = {

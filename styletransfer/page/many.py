@@ -1,0 +1,158 @@
+"""The Many photographs tab: several photographs in one style, or one in several styles, painted in the background."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from ..config import StyleTransferError
+from .errors import friendly
+from .handlers import Handlers, history
+from .look import FETCH, status
+from .parts import AT_ONCE, PRIVATE, Updates, Values
+from .visit import follow, start, stop, task_of, turn, visit_of, wire_task
+
+if TYPE_CHECKING:
+    from ..studio.series import Place, Series
+    from ..studio.task import Task
+
+MOST = 20  # pictures in one queue
+HINT = (
+    "Drop several photographs: each is painted in the style of the Paint tab, with its settings. Or drop several "
+    f"styles for the photograph of the Paint tab. At most {MOST} at once; more can be added while they are painted."
+)
+
+
+def many_tab(handlers: Handlers) -> None:
+    """Lay the tab out and wire it up; the other picture and all settings are those of the Paint tab."""
+    paint, waiting = handlers.parts, handlers.server.limits.waiting
+    gr.HTML(f"<p>{HINT}</p>", elem_classes="hint", padding=False)
+    kind = gr.Radio(
+        [("Many photographs", "content"), ("Many styles", "style")], value="content", show_label=False,
+        container=False, elem_id="many-kind",
+    )  # fmt: skip
+    files = gr.File(label="Pictures", file_count="multiple", height=160, elem_id="many-files")
+    with gr.Row(elem_id="many-row"):
+        go = gr.Button("Paint all", variant="primary", elem_id="many-run")
+        halt = gr.Button("Stop", variant="stop", elem_id="many-stop", interactive=False)
+        save = gr.Button("Save all", elem_id="many-save", interactive=False)
+    state = gr.HTML(status(""), elem_id="many-status", elem_classes="status", padding=False)
+    grid = gr.Gallery(
+        label="Pictures", show_label=False, columns=3, height="auto", allow_preview=False, interactive=False,
+        buttons=[], elem_id="many-grid", elem_classes="places", object_fit="contain",
+    )  # fmt: skip
+    file = gr.File(visible="hidden", elem_id="many-file")
+
+    def begin(values: Values, request: gr.Request) -> Updates:
+        from ..studio.series import Series
+        from ..studio.series import pictures as painted
+
+        with friendly():
+            added = places(handlers, values, values[files] or (), values[kind])
+            series = running(values[paint.key])
+            check_number(len(added) + (len(series.places) if series else 0))
+            key = values[paint.key]
+            if series is None or not series.add(added):
+                series, blend = Series(added), values[paint.blend]
+                make = partial(painted, series, blend=blend)
+                key = start(key, "many", make, request, work=series, waiting=waiting, pictures=len(added))
+        return {
+            files: None,
+            halt: gr.update(interactive=True),
+            grid: pictures(series),
+            state: status("Waiting for its turn", 0),
+            paint.key: key,
+        }
+
+    def show(key: Any) -> Iterator[Updates]:
+        results = 0
+        for task, latest in follow(key, "many"):
+            series, visit = task.work, visit_of(key)
+            text = turn(task) if latest is None else words(series)
+            updates = {
+                state: status(text, series.progress),
+                grid: pictures(series),
+                save: gr.update(interactive=bool(series.files)),
+            }
+            if visit and len(visit.results) != results:
+                results, updates[paint.visit] = len(visit.results), history(visit)
+            yield updates
+
+    def finish(key: Any) -> Updates:
+        task, visit = task_of(key, "many"), visit_of(key)
+        if task is None or visit is None:
+            return {halt: gr.update(interactive=False), state: status("")}
+        return {
+            halt: gr.update(interactive=not task.ended),
+            save: gr.update(interactive=bool(task.work.files)),
+            state: status(ending(task)),
+            grid: pictures(task.work, task.ended),
+            paint.visit: history(visit),
+        }
+
+    def make(key: Any) -> str:
+        with friendly():
+            if (task := task_of(key, "many")) is None:
+                raise StyleTransferError("these pictures are no longer kept here: paint them once more")
+            return str(task.work.zip())
+
+    begun = go.click(begin, {*paint.inputs, kind, files}, [files, halt, grid, state, paint.key], **AT_ONCE)
+    shown = [state, grid, save, paint.visit]
+    wire_task(paint.key, begun, show, finish, shown, [halt, *shown])
+    halt.click(stop("many"), paint.key, None, **AT_ONCE)
+    made = save.click(make, paint.key, file, concurrency_limit=2, **PRIVATE)
+    made.success(None, file, None, js=FETCH)
+
+
+def places(handlers: Handlers, values: Values, paths: Sequence[str], kind: str) -> list[Place]:
+    """A place for each file, as the photograph or as the style. Raises StyleTransferError."""
+    from ..studio.series import Place
+
+    check_number(len(paths))
+    paint = handlers.parts
+    alike: dict[Any, Any] = {paint.canvas: None, **(dict.fromkeys(paint.styles) if kind == "style" else {})}
+    changed = paint.styles[0] if kind == "style" else paint.content
+    return [Place(handlers.job_of({**values, **alike, changed: path}), Path(path).name) for path in paths]
+
+
+def check_number(count: int) -> None:
+    if count == 0:
+        raise StyleTransferError("there is no picture yet: drop some of them first")
+    if count > MOST:
+        raise StyleTransferError(f"there are {count} pictures in the queue: at most {MOST} are allowed at once")
+
+
+def running(key: Any) -> Series | None:
+    """The series that a visit is painting."""
+    task = task_of(key, "many")
+    return None if task is None or task.ended or task.stopped else task.work
+
+
+def pictures(series: Series, ended: bool = False) -> list[tuple[str, str]]:
+    """All places, with what there is in each."""
+    return [(place.file or series.blank, caption(place, ended)) for place in series.places]
+
+
+def caption(place: Place, ended: bool) -> str:
+    """The name of a picture, and how far it is, or what went wrong with it."""
+    if place.over:
+        return place.problem or place.name
+    state = "stopped" if ended else f"{100 * place.progress:.0f} %" if place.progress else "waiting"
+    return f"{place.name} · {state}"
+
+
+def words(series: Series) -> str:
+    return f"Painting · {100 * series.progress:.0f} % · picture {series.number + 1} of {len(series.places)}"
+
+
+def ending(task: Task) -> str:
+    """What to say once it is over."""
+    places = task.work.places
+    failed = sum(bool(place.problem) for place in places)
+    text = f"{len(task.work.files)} of {len(places)} painted"
+    text = f"Stopped: {text}" if task.stopped else f"Done: {text}"
+    return f"{text}, {failed} could not be read or painted." if failed else f"{text}."
