@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import find_spec
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import torch
 from oracles import noise
 
 from styletransfer import Config, StyleTransferError
-from styletransfer.engine import Engine, Here, Lost, add_flags, chosen
+from styletransfer.engine import Engine, Lost, add_flags, chosen
 from styletransfer.features import Network
 from styletransfer.objective import Objective
 
@@ -30,20 +29,6 @@ def options(*flags: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     add_flags(parser)
     return parser.parse_args(flags)
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    if find_spec("ray") is None:
-        pytest.skip("no Ray here: pip install 'ray>=2.50,<3'")
-    engine = chosen(options("--engine", "ray", "--workers", "2"))
-    yield engine
-    engine.close()
-
-
-@pytest.fixture(params=["here", "ray"])
-def engine(request: pytest.FixtureRequest) -> Engine:
-    return Here() if request.param == "here" else request.getfixturevalue("cluster")
 
 
 # --- what workers run in these tests

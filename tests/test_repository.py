@@ -42,7 +42,7 @@ RANKS = {
     "page": 8,
 }
 INSIDE = {  # a folder's own ranks
-    "cli": {"parser": 0, "run": 1},
+    "cli": {"parser": 0, "report": 0, "batch": 1, "run": 2},
     "engine": {"seam": 0, "cluster": 1, "choice": 2},
     "images": {"checks": 0, "read": 1, "write": 1},
     "plan": {"system": 0, "memory": 1, "timing": 1},

@@ -108,3 +108,14 @@ def _network_dtype(content: Tensor | None, styles: Sequence[Tensor]) -> torch.dt
     """float64 where a picture is; None leaves the choice to the settings."""
     pictures = [image for image in (content, *styles) if isinstance(image, Tensor)]
     return torch.float64 if any(image.dtype == torch.float64 for image in pictures) else None
+
+
+def measure_styles(styles: Sequence[Tensor], config: Config, network: Network) -> StyleTargets:
+    """The styles' statistics at every size of a run, as `style_targets` for runs with any content.
+
+    Empty where they depend on the content: on its size, its shape or its colours.
+    """
+    if config.size == "original" or config.style_fit == "cover" or config.style_color == "match":
+        return {}
+    square = torch.zeros(1, 3, 64, 64)  # of all shapes, this one has the most scales
+    return Run(square, styles, replace(config, content_weight=0.0), None, network).measure_styles()

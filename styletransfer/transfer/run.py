@@ -204,6 +204,12 @@ class Run:
 
         return evaluate
 
+    def measure_styles(self) -> StyleTargets:
+        """The styles' statistics at every scale."""
+        for scale in self.schedule:
+            self._objective_at(scale)
+        return self.style_targets
+
     def _style_at(self, style: Tensor, size: Size) -> Tensor:
         """A style picture at the brush size of the settings for a result of (H, W); its aspect is kept."""
         factor = self.config.style_scale
