@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..config import VERSION, Config, StyleTransferError, changes_since
+from ..engine import add_flags
 from ..images import SUFFIXES, read_settings
 from ..recipes import RECIPES, recipe
 
+NOT_EACH = ("masks", "init_image", "frames")  # flags that go with one picture alone
 TASKS = ("transfer", "content", "style")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+FAILURES = (RuntimeError, OSError, MemoryError)  # beside StyleTransferError: of the machine, not of what was given
 USAGE = "python -m styletransfer CONTENT STYLE -o OUT.png"
 
 
@@ -28,10 +32,11 @@ class Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to paint: its content (None: none), and the file to write."""
+    """One picture to paint: its content (None: none), the file to write, and its style if it has one of its own."""
 
     content: Path | None
     output: Path
+    style: Path | None = None
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -40,8 +45,10 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("pictures", nargs="*", metavar="CONTENT STYLE", help="the content, then one or more styles")
     add("-o", "--output", type=Path, help="the picture to write: .png, .jpg, .webp or .tiff")
-    add("--style", nargs="+", metavar="STYLE", help="the styles; all pictures before this flag are then contents")
+    words = "the styles; all pictures before this flag are then contents"
+    add("--style", nargs="+", action="extend", metavar="STYLE", help=words)
     add("--output-dir", type=Path, help="folder for the results of several contents, as NAME.png")
+    add("--each", action="store_true", help="every content with every style, as CONTENT-STYLE.png; those there stay")
     add("--task", choices=TASKS, default="transfer", help="content or style: reconstruct that one alone")
     add("--recipe", default="balanced", help=f"settings to start from: {', '.join(RECIPES)}")
     add("--settings", type=Path, metavar="PICTURE", help="start from the settings inside a PNG made here")
@@ -62,6 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--list-layers", action="store_true", help="print the layers of --network")
     add("--list-recipes", action="store_true", help="print the recipes")
     add("--version", action="version", version=f"styletransfer {VERSION}")
+    add_flags(parser)
     _add_settings(parser.add_argument_group("settings of the run (defaults from the recipe)"))
     return parser
 
@@ -131,6 +139,8 @@ def jobs_and_styles(options: argparse.Namespace) -> tuple[list[Job], list[Path]]
     """The pictures to paint, and the paths of the styles. Raises StyleTransferError."""
     contents, styles = _contents_and_styles(options)
     contents = [picture for path in contents for picture in (_pictures_in(path) if path.is_dir() else [path])]
+    if options.each and options.output_dir is None:
+        raise StyleTransferError("--each makes several pictures: it needs --output-dir FOLDER")
     if (options.output is None) == (options.output_dir is None):
         raise StyleTransferError("say where to: either -o OUT.png or --output-dir FOLDER")
     if options.output is not None:
@@ -138,12 +148,31 @@ def jobs_and_styles(options: argparse.Namespace) -> tuple[list[Job], list[Path]]
             raise StyleTransferError(f"{len(contents)} contents need --output-dir FOLDER instead of -o")
         _check_output(options.output)
         return [Job(contents[0] if contents else None, options.output)], styles
+    if options.each:
+        return _each(contents, styles, options), styles
     names = [path.stem for path in contents] or [styles[0].stem]
     duplicates = sorted({name for name in names if names.count(name) > 1})
     if duplicates:
         raise StyleTransferError(f"two contents are named {duplicates[0]}: their results would have one name")
     folder: Path = options.output_dir
     return [Job(path, folder / f"{name}.png") for path, name in zip_longest(contents, names)], styles
+
+
+def _each(contents: Sequence[Path], styles: Sequence[Path], options: argparse.Namespace) -> list[Job]:
+    """Every content with every style, style by style."""
+    for name, value in (("task", options.task != "transfer"), *((name, getattr(options, name)) for name in NOT_EACH)):
+        if value:
+            flag = name.replace("_", "-")
+            raise StyleTransferError(f"--each paints pictures of one content and one style: it takes no --{flag}")
+    jobs = [
+        Job(content, options.output_dir / f"{content.stem}-{style.stem}.png", style)
+        for style in styles
+        for content in contents
+    ]
+    names = [job.output.name for job in jobs]
+    if duplicates := sorted({name for name in names if names.count(name) > 1}):
+        raise StyleTransferError(f"two pictures would be named {duplicates[0]}: give contents and styles other names")
+    return jobs
 
 
 def _contents_and_styles(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:

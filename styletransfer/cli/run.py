@@ -11,7 +11,8 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -19,15 +20,20 @@ from tqdm import tqdm
 
 from .. import allocator
 from ..config import Config, StyleTransferError
+from ..engine import Engine, chosen
 from ..features import DESIGNS, Network, layer_names, load_network
 from ..files import write_atomically
 from ..images import load_alpha, load_image, save_image
 from ..pixels import luminance, resample, size_of
-from ..plan import estimate_seconds, make_plan, peak_memory
+from ..plan import estimate_seconds, make_plan
 from ..recipes import RECIPES
 from ..start import Masks
 from ..transfer import Result, Step, StyleTargets, iterate, schedule
-from .parser import Job, build_parser, configured, jobs_and_styles
+from .batch import paint_each
+from .parser import FAILURES, Job, build_parser, configured, jobs_and_styles
+from .report import report_of, say
+
+SHARED_TILE = 512  # side of the tiles that a picture is shared out in
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped before there was a picture", file=sys.stderr)
         return 1
-    except (RuntimeError, OSError, MemoryError) as error:
+    except FAILURES as error:
         print(f"failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}", file=sys.stderr)
         return 1
 
@@ -55,6 +61,7 @@ class Inputs:
     init_image: Tensor | None
     network: Network
     targets: StyleTargets
+    engine: Engine
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -69,14 +76,16 @@ def _run(options: argparse.Namespace) -> int:
     jobs, style_paths = jobs_and_styles(options)
     if options.every < 1:
         raise StyleTransferError(f"every must be at least 1, got {options.every}")
-    report = _ignore if options.quiet else _say
+    report = _ignore if options.quiet else say
     styles = [load_image(path, background=options.background) for path in style_paths]
     init_image = load_image(options.init_image, background=options.background) if options.init_image else None
     for folder in (options.output_dir, options.frames):
         if folder is not None:
             folder.mkdir(parents=True, exist_ok=True)
     for job in jobs:
-        if job.content is not None:  # report one that cannot be read before the first run, not between two
+        if (
+            job.content is not None and not options.each
+        ):  # report one that cannot be read before the first run, not between two
             load_image(job.content, background=options.background)
     network = load_network(config, report=report)
     report(f"network {network.name} ({network.reason}), {network.mean.device.type}")
@@ -84,8 +93,13 @@ def _run(options: argparse.Namespace) -> int:
         for job in jobs:
             print(estimate(job, styles, config, network))
         return 0
-    inputs = Inputs(styles, _masks(options), init_image, network, {})
-    reports = [_paint(job, config, inputs, options) for job in jobs]
+    with closing(chosen(options)) as engine:
+        if options.each:
+            return paint_each(jobs, config, options, engine)
+        if engine.workers > 1 and not config.tile:
+            config = replace(config, tile=SHARED_TILE)
+        inputs = Inputs(styles, _masks(options), init_image, network, {}, engine)
+        reports = [_paint(job, config, inputs, options) for job in jobs]
     if options.json is not None:
         write_atomically(options.json, json.dumps(reports[0] if len(reports) == 1 else reports, indent=1).encode())
     return 0
@@ -134,6 +148,7 @@ def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace
         style_targets=inputs.targets,
         masks=inputs.masks,
         on_tight_memory=allocator.give_back,
+        map_tiles=inputs.engine.map,
     )
     with tqdm(total=100, disable=options.quiet, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
         try:
@@ -150,16 +165,16 @@ def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace
     result = last.result
     save_image(result.image, job.output, settings=result.metadata, alpha=_alpha(job, result, options))
     if interrupted:
-        _say(f"stopped: saved {job.output.name} as it was")
+        say(f"stopped: saved {job.output.name} as it was")
     if result.outcome == "non-finite":
-        _say("the loss became infinite or NaN: saved the best picture before that")
+        say("the loss became infinite or NaN: saved the best picture before that")
     return report_of(result, times, time.monotonic() - began)
 
 
 def _show(step: Step, bar: Any, quiet: bool) -> None:
     """Move the progress bar to a step, and print the step's note."""
     if step.note and not quiet:
-        _say(step.note)
+        say(step.note)
     bar.update(100 * step.progress - bar.n)
     bar.set_postfix_str(f"{step.size[1]}x{step.size[0]} step {step.iteration}, loss {step.losses['total']:.4g}")
 
@@ -169,26 +184,6 @@ def _alpha(job: Job, result: Result, options: argparse.Namespace) -> Tensor | No
     if alpha is None:
         return None
     return resample(alpha, size_of(result.image)).clamp(0, 1)
-
-
-def report_of(result: Result, times: Sequence[float], total: float) -> dict[str, Any]:
-    """The content of `--json`: every step's losses, seconds by scale and step, peak memory in bytes, and metadata."""
-    steps = [after - before for before, after in zip((0.0, *times), times)]
-    scales: dict[str, float] = {}
-    for losses, seconds in zip(result.history, steps):
-        scale = str(int(losses["scale"]))
-        scales[scale] = scales.get(scale, 0.0) + seconds
-    return {
-        "outcome": result.outcome,
-        "history": [dict(losses) for losses in result.history],
-        "seconds": {"total": total, "scales": scales, "steps": steps},
-        "peak_memory": peak_memory(),
-        "metadata": result.metadata,
-    }
-
-
-def _say(line: str) -> None:
-    tqdm.write(line, file=sys.stderr)
 
 
 def _ignore(line: str) -> None:
