@@ -39,7 +39,7 @@ def run(
     StyleTransferError.
     """
     began, outcome, kept = time.monotonic(), "failed", None
-    visit.running = True
+    visit.running += 1
     try:
         with closing(paint(job, resume)) as frames:
             for frame in frames:
@@ -55,7 +55,7 @@ def run(
             outcome = kept.metadata["outcome"] if kept.metadata else "nothing to do"
             kept.note = note + ended(kept, time.monotonic() - began)
     finally:
-        visit.running = False
+        visit.running -= 1
         if kept is not None and not kept.metadata:
             kept.folder.cleanup()
         _log(job, kept, outcome, time.monotonic() - began)
@@ -104,7 +104,7 @@ def ended(kept: Kept, seconds: float) -> str:
         "non-finite": "Stopped: the loss left the range of numbers",
     }
     ending = endings.get(kept.metadata["outcome"], f"Stopped after {duration(seconds)}, the most that is allowed here")
-    return f"{ending} · {kept.raw.shape[-1]} × {kept.raw.shape[-2]} · {network_words(kept.metadata)}"
+    return f"{ending} · {kept.raw.shape[-1]} × {kept.raw.shape[-2]}"
 
 
 def network_words(metadata: Mapping[str, Any]) -> str:
