@@ -420,6 +420,15 @@ def test_limits_of_bytes_and_pixels(tmp_path: Path) -> None:
         assert "20 x 10 pixels" in refused(source, max_pixels=199)
 
 
+@pytest.mark.parametrize(("pixels", "factor"), [(64 * 48, 1), (64 * 48 - 1, 2), (32 * 24 - 1, 4), (8 * 6, 8)])
+def test_a_jpeg_of_too_many_pixels_is_scaled_down(pixels: int, factor: int) -> None:
+    smooth = np.asarray(Image.linear_gradient("L").resize((64, 48)).convert("RGB"))
+    small = load_image(encoded(smooth, "JPEG", quality=95), max_pixels=pixels)
+    wanted = torch.from_numpy(smooth.reshape(48 // factor, factor, 64 // factor, factor, 3).mean((1, 3)) / 255)
+    assert float((small[0].permute(1, 2, 0) - wanted).abs().max()) < 0.02
+    assert "64 x 48 pixels" in refused(encoded(smooth, "JPEG"), max_pixels=8 * 6 - 1)
+
+
 def test_the_content_not_the_name_tells_the_format(tmp_path: Path) -> None:
     values = noise(4, 4, 3)
     for name in ("a.jpg", "b.txt", "c", "sp ace\n\t\u202e\U0001f58c\udc80 'quote\".gif"):

@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "styletransfer"
@@ -69,15 +71,19 @@ INSIDE = {  # a folder's own ranks
         "parts": 1,
         "crowd": 1,
         "visit": 2,
+        "mix": 3,
+        "own": 3,
+        "shared": 0,
         "handlers": 3,
-        "paint": 4,
-        "nine": 5,
-        "many": 6,
+        "pictures": 4,
+        "paint": 5,
+        "nine": 6,
+        "many": 7,
         "presets": 5,
         "how": 5,
         "api": 5,
         "health": 2,
-        "demo": 7,
+        "demo": 8,
     },
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem != "__init__")
@@ -214,6 +220,18 @@ def test_the_examples_are_there_and_small() -> None:
             f"python -m styletransfer examples/{entry['content']} examples/{entry['style']}"
         )
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 12 * 10**6
+
+
+def test_every_example_has_a_thumbnail_that_shows_it() -> None:
+    folder = ROOT / "examples"
+    listed = json.loads((folder / "examples.json").read_text())
+    for entry in (entry for entries in listed.values() for entry in entries):
+        file = folder / "small" / f"{Path(entry['file']).stem}.webp"
+        assert file.stat().st_size < 12_000
+        with Image.open(file) as small, Image.open(folder / entry["file"]) as large:
+            assert small.size == (160, 120)
+            seen = [np.asarray(ImageOps.fit(picture.convert("RGB"), (40, 30)), float) for picture in (small, large)]
+        assert np.abs(seen[0] - seen[1]).mean() < 3, entry["file"]
 
 
 def test_the_built_in_network_is_small() -> None:

@@ -16,11 +16,19 @@ TOO_MANY = "your pictures are already waiting to be painted: wait for one of the
 
 def check_turn(request: gr.Request, waiting: int) -> None:
     """Refuse a run if its visit has `waiting` unfinished ones, or its address twice as many."""
-    blocks = LocalContext.blocks.get(None)
-    events = [] if blocks is None else all_runs(blocks)
-    of_visit = sum(event.session_hash == request.session_hash for event in events)
-    if of_visit >= waiting or crowded(events, request.client.host if request.client else None, waiting):
+    host = request.client.host if request.client else None
+    if runs_of(request) >= waiting or crowded(runs_here(), host, waiting):
         raise sorry(TOO_MANY)
+
+
+def runs_of(request: gr.Request) -> int:
+    """How many unfinished runs a visit has."""
+    return sum(event.session_hash == request.session_hash for event in runs_here())
+
+
+def runs_here() -> list[Any]:
+    blocks = LocalContext.blocks.get(None)
+    return [] if blocks is None else all_runs(blocks)
 
 
 def crowded(events: list[Any], host: str | None, waiting: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -11,29 +11,62 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from ..config import Config, StyleTransferError
-from ..studio.job import MAX_STYLES, Job, checked
+from ..studio.job import MAX_STYLES, Job, checked, next_size
 from ..studio.server import Server
 from ..studio.wording import as_text, command, describe, file_name, nearest_recipe
 from ..studio.worker import in_worker
-from .controls import QUALITIES
+from .controls import QUALITIES, Bundled
 from .crowd import check_turn
 from .errors import friendly, sorry
-from .look import curve_html, status
+from .look import curve_html, details, status
 from .parts import Parts, Updates, Values
 from .visit import visit_of
 
 if TYPE_CHECKING:
     from ..studio.kept import Kept, Visit
 
-HINT = "Choose a picture and a style, then press Paint."
+EXAMPLE = "A finished example. Press Paint, or drop in your photo."
+BUSY = "a picture is being painted: wait for it, or stop it"
+UNPAINTED = "Not painted yet. Press Paint."
 
 
 @dataclass(frozen=True)
 class Handlers:
-    """The handlers of a tab's components, on a server."""
+    """The handlers of a tab's components, on a server, with its bundled pictures."""
 
     server: Server
     parts: Parts
+    bundled: Bundled
+
+    # --- before anything is painted
+
+    def filled(self, pictures: Mapping[Any, str | None]) -> Updates:
+        """Slots with pictures that can be read."""
+        parts, slots = self.parts, [slot for slot in pictures if slot in self.parts.good]
+        goods = {parts.good[slot]: pictures[slot] for slot in slots}
+        return {**pictures, **goods, **dict.fromkeys((parts.says[slot] for slot in slots), "")}
+
+    def unpainted(self, key: str | None, content: str | None, style: str | None, picture: Any = None) -> Updates:
+        """The photograph in place of the result, or the finished example of the two; `picture`: it in small."""
+        if visit := visit_of(key):
+            visit.current = None
+        pairs = [(entry["content"], entry["style"]) for entry in self.bundled["results"]]
+        number = pairs.index((content or "", style or "")) if (content, style) in pairs else None
+        return self.pane(number, content if picture is None else picture)
+
+    def pane(self, example: int | None, photograph: Any = None) -> Updates:
+        """The result as long as nothing is painted: a finished example, or the photograph alone."""
+        parts = self.parts
+        shown = photograph, photograph
+        if example is not None:
+            entry = self.bundled["results"][example]
+            shown = entry["content"], entry["file"]
+        return {
+            parts.example: example,
+            parts.result: shown,
+            parts.state: status(UNPAINTED if example is None else EXAMPLE),
+            **self._actions(example=example),
+        }
 
     # --- a run
 
@@ -47,6 +80,8 @@ class Handlers:
         """The job that the controls ask for; `init="image"` starts from the picture that is shown."""
         parts = self.parts
         chosen = [(values[style], values[share]) for style, share in zip(parts.styles, parts.shares) if values[style]]
+        if len({style for style, _ in chosen}) < len(chosen):
+            raise StyleTransferError("the same style is in the mix twice: remove one of them")
         settings = {**{name: values[control] for name, control in parts.controls.items()}, **changes}
         if len(chosen) > 1:
             settings["style_weights"] = tuple(share for _, share in chosen)
@@ -64,20 +99,20 @@ class Handlers:
             start=start,
         )
 
-    def more(self, key: str | None) -> Iterator[Updates]:
+    def more(self, key: str | None, example: int | None = None) -> Iterator[Updates]:
         """Continue the picture that is shown: to the end of a run that was stopped, or some steps further."""
         with friendly():
-            kept = current(key)
+            key, kept = self.showing(key, example)
             from ..studio.session import continuation
 
             job, resume = continuation(kept)
         note = "" if resume else "The optimiser starts anew from the picture · "
         yield from self.live(key, job, settings=kept.settings, blend=kept.blend, resume=resume, note=note)
 
-    def finer(self, key: str | None) -> Iterator[Updates]:
+    def finer(self, key: str | None, example: int | None = None) -> Iterator[Updates]:
         """Paint the picture that is shown at the next size."""
         with friendly():
-            kept = current(key)
+            key, kept = self.showing(key, example)
             job = kept.job.finer(kept.raw.numpy())
             settings = replace(kept.settings, size=job.config.size)
         yield from self.live(key, job, settings=settings, blend=kept.blend)
@@ -90,21 +125,21 @@ class Handlers:
         parts, visit = self.parts, STORE.get(key) or Visit()
         anew = job.start is None and options.get("resume") is None
         stored = None
-        yield {parts.state: status(f"{note}loading the network", 0)}
+        yield {parts.state: status(f"{note}Getting ready", 0)}
         with friendly(), closing(run(job, visit, note=note, **options)) as moments:
             for frame, kept in moments:
+                updates: Updates = {parts.state: status(f"{note}{frame.told}", frame.progress)}
                 if kept is None or frame.raw is None:
-                    updates: Updates = {parts.state: status(note + frame.text, 0)}
                     if kept is not None and anew:  # the visitor's own picture, until there is a painted one
-                        updates[parts.result] = kept.before, kept.before
+                        updates |= {parts.result: (kept.before, kept.before), parts.example: None}
                     yield updates
                     continue
                 stored = stored or STORE.keep(key, visit)
-                text = f"{note}{frame.text} · {network_words(frame.metadata)}"
-                updates = {
+                updates |= {
                     parts.key: stored,
+                    parts.example: None,
                     parts.result: (kept.before, kept.preview()),
-                    parts.state: status(text, frame.progress),
+                    parts.details: details(f"{frame.text} · {network_words(frame.metadata)}"),
                 }
                 if frame.curve:
                     updates[parts.curve] = curve_html(frame.curve)
@@ -117,13 +152,13 @@ class Handlers:
         check_turn(request, self.server.limits.waiting)
         return {**self._buttons(running=True), self.parts.state: status("waiting for its turn", 0)}
 
-    def finish(self, key: str | None) -> Updates:
+    def finish(self, key: str | None, example: int | None = None) -> Updates:
         """After a run, a stop or a failure: show the last picture and what can be done with it."""
         parts, visit = self.parts, visit_of(key)
         kept = visit.current if visit else None
-        buttons = self._buttons(running=False, kept=kept)
-        if visit is None or kept is None:
-            return {**buttons, parts.state: status(HINT)}
+        buttons = self._buttons(running=False, kept=kept, example=example)
+        if visit is None or kept is None or example is not None:
+            return {**buttons, parts.state: status(UNPAINTED if example is None else EXAMPLE)}
         return {
             **buttons,
             parts.state: status(kept.note),
@@ -132,27 +167,58 @@ class Handlers:
             parts.visit: history(visit),
         }
 
-    def _buttons(self, running: bool, kept: Kept | None = None) -> Updates:
-        """Paint or Stop; Continue, Finer and the files are disabled where there is nothing to act on."""
+    def _buttons(self, running: bool, **shown: Any) -> Updates:
+        """Paint or Stop, and what can be done with the picture that is shown."""
         parts = self.parts
-        painted = kept is not None and bool(kept.metadata)
-        larger = painted and kept is not None and max(kept.raw.shape[-2:]) < self.server.limits.size
-        enabled = {parts.more: painted, parts.finer: larger, **dict.fromkeys(parts.keep.values(), painted)}
+        go = {parts.run: gr.update(visible=not running), parts.stop: gr.update(visible=running)}
+        return {**go, **self._actions(**shown)}
+
+    def _actions(self, kept: Kept | None = None, example: int | None = None) -> Updates:
+        """The buttons that need a picture: one that was painted, or an example that is not kept yet."""
+        parts, most = self.parts, self.server.limits.size
+        painted = kept if kept is not None and kept.metadata else None
+        able = painted is not None or example is not None
+        size = max(painted.raw.shape[-2:]) if painted else 0
+        label = f"Enlarge to {next_size(size, most)}" if 0 < size < most else "Enlarge"
+        enabled = dict.fromkeys([parts.more, *parts.keep.values(), parts.copy, parts.send], able)
+        enabled[parts.keep["webp"]] = painted is not None and bool(painted.film.frames)
         return {
-            parts.run: gr.update(visible=not running),
-            parts.stop: gr.update(visible=running),
             **{button: gr.update(interactive=able) for button, able in enabled.items()},
+            parts.finer: gr.update(value=label, interactive=able and size < most),
         }
 
-    def tint(self, key: str | None, color: str, blend: float) -> Any:
+    def showing(self, key: str | None, example: int | None) -> tuple[str, Kept]:
+        """The visit's key and the picture that is shown; a finished example becomes a picture of the visit.
+
+        Raises StyleTransferError where the picture is no longer kept.
+        """
+        if example is None:
+            return str(key), current(key)
+        from ..studio.kept import STORE, Visit, finished_example
+
+        entry, visit = self.bundled["results"][example], STORE.get(key) or Visit()
+        visit.current = finished_example(self.server, entry["content"], entry["style"], entry["file"])
+        return STORE.keep(key, visit), visit.current
+
+    def tint(self, key: str | None, example: int | None, color: str, blend: float) -> Any:
         """The picture that is shown in other colours, or blended with the photograph."""
         visit = visit_of(key)
-        if visit is None or visit.current is None:
+        if example is None and (visit is None or visit.current is None):
             return gr.skip()
-        kept = visit.current
         with friendly():
+            key, kept = self.showing(key, example)
             kept.settings, kept.blend = replace(kept.settings, color=color), min(100.0, max(0.0, float(blend)))
-            return kept.before, kept.look()
+            return {self.parts.key: key, self.parts.example: None, self.parts.result: (kept.before, kept.look())}
+
+    def save(self, kind: str) -> Callable[..., tuple[str, None, str]]:
+        """A handler that makes the file of this kind."""
+
+        def make(key: str | None, example: int | None = None) -> tuple[str, None, str]:
+            with friendly():
+                key, kept = self.showing(key, example)
+                return key, None, kept.file(kind)
+
+        return make
 
     def bring_back(self, key: str | None, event: gr.SelectData) -> Updates:
         """Show an earlier result, with its pictures and settings."""
@@ -161,11 +227,12 @@ class Handlers:
         if visit is None or not 0 <= index < len(visit.results):
             raise sorry("this picture is no longer kept here")
         if visit.running:
-            raise sorry("a picture is being painted: wait for it, or stop it")
+            raise sorry(BUSY)
         visit.current = kept = visit.results[index]
         job = kept.job
         styles = dict(zip(parts.styles, [*job.styles, *[None] * MAX_STYLES]))
-        return {**self.finish(key), parts.content: job.content, **styles, **self.fill(kept.settings, kept.blend)}
+        pictures = self.filled({parts.content: job.content, **styles})
+        return {**self.finish(key), parts.example: None, **pictures, **self.fill(kept.settings, kept.blend)}
 
     # --- settings
 
@@ -232,16 +299,6 @@ def command_of(kept: Kept) -> str:
     """The run that was asked for, for the command line."""
     line = command(kept.settings, file_name(kept.job.content), [file_name(style) for style in kept.job.styles])
     return line if kept.job.regions is None else f"{line}\n# without the regions, which are painted on the page"
-
-
-def save(kind: str) -> Callable[[str | None], str]:
-    """A handler that makes the file of this kind."""
-
-    def make(key: str | None) -> str:
-        with friendly():
-            return current(key).file(kind)
-
-    return make
 
 
 @in_worker

@@ -12,7 +12,7 @@ from ..studio.server import Limits
 from ..studio.wording import from_address, from_png
 from .controls import Bundled
 from .errors import friendly
-from .handlers import HINT, Handlers
+from .handlers import Handlers
 from .look import status
 from .parts import AT_ONCE, PRIVATE, Updates
 
@@ -28,9 +28,8 @@ def wire_presets(handlers: Handlers, bundled: Bundled, page: gr.Blocks) -> None:
         query = dict(request.query_params or {})
         return from_query(handlers, query, bundled) if query else gr.skip()
 
-    outputs = [*parts.settings, parts.state]
-    parts.restore.upload(restore, parts.restore, outputs, **PRIVATE)
-    page.load(preset, None, [*outputs, parts.content, parts.styles[0], parts.result], **AT_ONCE)
+    parts.restore.upload(restore, parts.restore, [*parts.settings, parts.state], **PRIVATE)
+    page.load(preset, None, [*parts.settings, *parts.after, *parts.pictures], **AT_ONCE)
 
 
 def restored(handlers: Handlers, file: str | None) -> Updates:
@@ -45,15 +44,28 @@ def restored(handlers: Handlers, file: str | None) -> Updates:
     blend = metadata.get("blend", 0)
     blend = blend if isinstance(blend, (int, float)) and 0 <= blend <= 100 else 0
     text = f"The settings are back: {changes}." if changes else "The settings are back."
+    text = f"{text} Still to be given: {still_missing(metadata)}."
     return {**handlers.fill(config, blend), handlers.parts.state: status(text)}
+
+
+def still_missing(metadata: Mapping[str, Any]) -> str:
+    """What a PNG does not hold, in words; its metadata is not trusted."""
+    sizes = metadata.get("sizes")
+    styles = sizes.get("styles") if isinstance(sizes, Mapping) else None
+    count = len(styles) if isinstance(styles, list) else 1
+    missing = ["the photograph", "the style" if count == 1 else f"the {count} styles"]
+    if metadata.get("masked"):
+        missing.append("the regions painted on it")
+    return f"{', '.join(missing[:-1])} and {missing[-1]}"
 
 
 def from_query(handlers: Handlers, query: Mapping[str, str], bundled: Bundled) -> Updates:
     """The pictures and settings of an address, in all controls."""
     pictures, recipe, config, ignored = chosen(query, bundled, handlers.server.limits)
-    text = f"{HINT} Not understood in the address: {', '.join(ignored)}." if ignored else HINT
-    settings = handlers.fill(config, recipe=recipe)
-    return {**settings, **pair(handlers, pictures, bundled), handlers.parts.state: status(text)}
+    updates = {**handlers.fill(config, recipe=recipe), **pair(handlers, pictures, bundled)}
+    if ignored:
+        updates[handlers.parts.state] = status(f"Not understood in the address: {', '.join(ignored)}.")
+    return updates
 
 
 def chosen(query: Mapping[str, str], bundled: Bundled, limits: Limits) -> tuple[dict[str, str], str, Config, list[str]]:
@@ -76,7 +88,8 @@ def pair(handlers: Handlers, pictures: Mapping[str, str], bundled: Bundled) -> U
         return {}
     first: Mapping[str, str] = next(iter(bundled["results"]), {})
     content, style = (pictures.get(name, first.get(name)) for name in ("content", "style"))
-    results = {(entry["content"], entry["style"]): entry["file"] for entry in bundled["results"]}
     parts = handlers.parts
-    shown = content, results.get((content or "", style or ""), content)
-    return {parts.content: content, parts.styles[0]: style, parts.result: shown}
+    return {
+        **handlers.filled({parts.content: content, parts.styles[0]: style}),
+        **handlers.unpainted(None, content, style),
+    }

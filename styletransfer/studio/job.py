@@ -53,10 +53,15 @@ class Job:
     def finer(self, start: Any) -> Job:
         """The job that paints a result at the next size. Raises StyleTransferError at the largest."""
         size = max(start.shape[-2:])
-        larger = min(round(size * FINER / 32) * 32, self.limits.size)
+        larger = next_size(size, self.limits.size)
         if larger <= size:
             raise StyleTransferError(f"the picture is {size} pixels long: at most {self.limits.size} are allowed here")
         return self.restarted(start, FINER_STEPS, size=larger)
+
+
+def next_size(size: int, most: int) -> int:
+    """The long side of a picture that is painted larger."""
+    return min(round(size * FINER / 32) * 32, most)
 
 
 def checked(
@@ -74,7 +79,7 @@ def checked(
     """
     for name, value in (("picture", content), ("style", styles)):
         if not value:
-            raise StyleTransferError(f"there is no {name} yet: upload one, or choose one of those shown below it")
+            raise StyleTransferError(f"there is no {name} yet: upload one, or choose one of those shown")
     if len(styles) > MAX_STYLES:
         raise StyleTransferError(f"there are {len(styles)} styles: at most {MAX_STYLES} are allowed here")
     if rest not in ("photograph", "first"):

@@ -41,7 +41,7 @@ def run(
     it becomes the result that the visit shows, which can be continued. Raises StyleTransferError.
     """
     began, outcome, kept = time.monotonic(), "failed", None
-    visit.running = visit.running or shown
+    visit.running += shown
     try:
         with closing(paint(job, resume)) as frames:
             for frame in frames:
@@ -57,7 +57,7 @@ def run(
             outcome = kept.metadata["outcome"] if kept.metadata else "nothing to do"
             kept.note = note + ended(kept, time.monotonic() - began)
     finally:
-        visit.running = visit.running and not shown
+        visit.running -= shown
         if kept is not None and not kept.metadata:
             kept.folder.cleanup()
         log(job, kept, outcome, time.monotonic() - began)
@@ -89,7 +89,7 @@ def ended(kept: Kept, seconds: float) -> str:
         "non-finite": "Stopped: the loss left the range of numbers",
     }
     ending = endings.get(kept.metadata["outcome"], f"Stopped after {duration(seconds)}, the most that is allowed here")
-    return f"{ending} · {kept.raw.shape[-1]} × {kept.raw.shape[-2]} · {network_words(kept.metadata)}"
+    return f"{ending} · {kept.raw.shape[-1]} × {kept.raw.shape[-2]}"
 
 
 def network_words(metadata: Mapping[str, Any]) -> str:

@@ -1,0 +1,74 @@
+() => {
+  // What the page does in the browser alone; it is called once, when the page is there.
+  const find = selector => document.querySelector(selector)
+  const name = document.title
+
+  // The theme that was chosen last.
+  const theme = localStorage.getItem('styletransfer.theme')
+  if (theme) document.body.classList.toggle('dark', theme === 'dark')
+
+  // The title tells how far a run is, and that it has ended while nobody looked.
+  const progress = () => find('#status progress[value]')
+  let running = false
+  const entitle = () => {
+    const bar = progress()
+    if (bar) document.title = `${Math.round(100 * bar.value)} % · ${name}`
+    else if (running) document.title = document.hidden ? `✓ ${name}` : name
+    running = Boolean(bar)
+  }
+  const status = find('#status')
+  if (status) new MutationObserver(entitle).observe(status, {subtree: true, childList: true, attributes: true})
+  addEventListener('visibilitychange', () => { if (!document.hidden && !running) document.title = name })
+
+  // Control or Command with Enter paints, Escape stops.
+  const press = selector => { const button = find(selector); if (button?.checkVisibility()) button.click() }
+  addEventListener('keydown', event => {
+    if (event.key === 'Enter' && (event.ctrlKey || event.metaKey)) {
+      event.preventDefault()
+      document.activeElement?.blur?.()  // a number that is being typed counts
+      press('#run')
+    } else if (event.key === 'Escape' && !document.fullscreenElement) press('#stop')
+  })
+
+  // A file that is dropped on a picture takes its place: Gradio would take the picture away and lose the file.
+  const slot = event => {
+    const slot = event.target.closest?.('#content, #style')
+    return slot?.querySelector('img') && event.dataTransfer?.types.includes('Files') ? slot : null
+  }
+  addEventListener('dragover', event => { if (slot(event)) event.preventDefault() }, true)
+  addEventListener('drop', event => {
+    const input = slot(event)?.querySelector('input[type=file]')
+    if (!input) return
+    event.preventDefault()
+    event.stopImmediatePropagation()
+    input.files = event.dataTransfer.files
+    input.dispatchEvent(new Event('change', {bubbles: true}))
+  }, true)
+
+  // The line between photograph and painting, by keyboard: Gradio's listens to the mouse alone.
+  const line = find('#result [data-testid=slider]')
+  const percent = () => {
+    const painting = find('#result img.fixed')
+    return Math.round(parseFloat(painting?.style.clipPath.split(' ').pop()) || 0)
+  }
+  const tell = () => line.setAttribute('aria-valuenow', percent())
+  const move = share => {
+    const box = find('#result .slider-wrap').getBoundingClientRect()
+    const at = x => ({bubbles: true, view: window, clientX: box.x + x * box.width, clientY: box.y + box.height / 2})
+    line.dispatchEvent(new MouseEvent('mousedown', at(percent() / 100)))
+    window.dispatchEvent(new MouseEvent('mousemove', at(share)))
+    window.dispatchEvent(new MouseEvent('mouseup', at(share)))
+    setTimeout(tell)
+  }
+  if (line) {
+    const attributes = {role: 'slider', tabindex: 0, 'aria-label': 'Photo or painting', 'aria-valuemin': 0, 'aria-valuemax': 100}
+    for (const [name, value] of Object.entries(attributes)) line.setAttribute(name, value)
+    tell()
+    line.addEventListener('keydown', event => {
+      const to = {ArrowLeft: percent() - 5, ArrowRight: percent() + 5, Home: 0, End: 100}[event.key]
+      if (to === undefined) return
+      event.preventDefault()
+      move(Math.min(100, Math.max(0, to)) / 100)
+    })
+  }
+}
