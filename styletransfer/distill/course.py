@@ -54,10 +54,10 @@ class Fit:
     its runs keep.
     """
 
-    steps: int = 4500
+    steps: int = 8000
     batch: int = 3
     crop: int = 192
-    start: int = 600
+    start: int = 700
     seed: int = 0
     widths: tuple[Width, ...] = (
         *(24, 32, "M", 64, 64, "M", 128, 128, 0, 128, "M"),
