@@ -1,6 +1,7 @@
 """Make the small pictures of the page from the bundled ones: `python examples/small.py [-o FOLDER]`.
 
-Thumbnails of all, the picture of a shared link, and the icon. Needs pillow; run it when a bundled picture changes.
+Thumbnails of all, copies to look at of styles and results, the picture of a shared link, and the icon. Needs pillow;
+to be run when a bundled picture changes.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw, ImageOps
 
 HERE = Path(__file__).parent
 SIDE = 160  # of a thumbnail: a tile of 96 pixels is still sharp on most screens
+LOOK = {"styles": 400, "results": 640}  # long side of the copies to look at
 CARD = (1200, 630)  # the size that sites show shared links in
 PAIR = ("photos/temple.jpg", "results/temple-night.jpg")
 
@@ -51,8 +53,12 @@ def main() -> None:
     folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     listed = json.loads((HERE / "examples.json").read_text(encoding="utf-8"))
-    for entry in (entry for entries in listed.values() for entry in entries):
-        thumbnail(HERE / entry["file"]).save(folder / f"{Path(entry['file']).stem}.webp", quality=80, method=6)
+    for kind, entries in listed.items():
+        for file in (HERE / entry["file"] for entry in entries):
+            thumbnail(file).save(folder / f"{file.stem}.webp", quality=80, method=6)
+            if kind in LOOK:
+                copy = ImageOps.contain(Image.open(file), (LOOK[kind],) * 2, Image.Resampling.LANCZOS)
+                copy.save(folder / f"{file.stem}-look.webp", quality=80, method=6)
     halves(CARD, slant=60).save(folder / "card.jpg", quality=85, optimize=True)
     icon().save(folder / "icon.png", optimize=True)
 

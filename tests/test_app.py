@@ -467,7 +467,7 @@ def test_an_address_names_bundled_pictures_only() -> None:
     assert Path(pictures["content"]).name == "harbour.jpg" and config.strength == 70 and ignored == []
     shown = presets.pair(handlers, pictures, bundled)
     assert (shown[parts.content], shown[parts.styles[0]]) == tuple(pictures.values())
-    assert Path(shown[parts.result][1]).name == "harbour-wave.jpg" and "A finished example" in shown[parts.state]
+    assert Path(shown[parts.result][1]).name == "harbour-wave-look.webp" and "A finished example" in shown[parts.state]
     pictures, _, _, ignored = presets.chosen({"content": "/etc/passwd", "style": "../night"}, bundled, Limits())
     assert pictures == {} and ignored == ["content", "style"]
     shown = presets.pair(handlers, {"content": bundled["photos"][1]["file"]}, bundled)
@@ -593,7 +593,7 @@ def test_examples_without_their_files_are_left_out(tmp_path: Path) -> None:
     bundled = controls.load_examples(tmp_path)
     assert [entry["title"] for entry in bundled["photos"]] == ["A"]
     a, b = str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")
-    assert bundled["results"] == [{"file": b, "content": a, "style": b, "small": b}]
+    assert bundled["results"] == [{"file": b, "content": a, "style": b, "small": b, "look": b}]
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}"])
@@ -619,7 +619,14 @@ def test_tiles_are_named_and_know_the_picture_that_is_chosen() -> None:
     assert page["photos"].value == 0 and page["styles"].value == 0 and page["pairs"].value == -1
     script = controls.marker(bundled["styles"])
     files = json.loads(script.removeprefix("picture => ").removesuffix(".indexOf(picture?.path)"))
-    assert files == [entry["file"] for entry in bundled["styles"]]
+    assert files == [entry["look"] for entry in bundled["styles"]]
+
+
+def test_a_bundled_style_is_shown_by_a_copy_and_painted_from_its_file() -> None:
+    slot, style = parts.styles[0], handlers.bundled["styles"][1]
+    shown = slot.postprocess(style["file"])
+    assert shown.path == style["look"] != style["file"] and slot.preprocess(shown) == style["file"]
+    assert slot.preprocess(gr.FileData(path="/tmp/mine.png")) == "/tmp/mine.png" and slot.preprocess(None) is None
 
 
 # --- what is shown before anything is painted

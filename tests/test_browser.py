@@ -288,6 +288,12 @@ def test_styles_are_mixed(small: Any, tmp_path: Path) -> None:
     small.locator("#mix > button").click()
     small.locator("#more-styles button").nth(2).click()
     small.wait_for_function("document.querySelector('#style2 img')?.src.includes('glass')")
+    assert small.locator("#share1").is_visible() and "Stained glass" in small.locator("#share2").inner_text()
+    small.locator("#more-styles button").nth(2).click()
+    small.locator(".toast-body").filter(has_text="Stained glass is in the mix already").wait_for()
+    small.locator("#more-styles button").nth(3).click()
+    small.locator("#mixed3 button").filter(has_text="Remove").click()
+    small.locator("#mixed3").wait_for(state="hidden")
     small.locator("#share2 input[type=number]").fill("20")
     small.keyboard.press("Tab")
     work(small)
@@ -399,7 +405,7 @@ def test_settings_come_back_from_a_picture_made_here(browser: Any, small: Any, a
         unfold(page, "adjust")
         page.locator("#settings > button").click()
         page.locator("#restore input[type=file]").set_input_files(file)
-        wait_for_status(page, "The settings are back.")
+        wait_for_status(page, "The settings are back. Still to be given: the photograph and the style.")
         has_value(page, "strength", "35")
         has_value(page, "size", "128")
         assert page.locator("#quality input:checked").get_attribute("value") == "draft"
@@ -412,9 +418,9 @@ def test_an_address_presets_the_page(browser: Any, address: str) -> None:
         has_value(page, "strength", "70")
         has_value(page, "size", "512")
         assert page.locator("#quality input:checked").get_attribute("value") == "best"
-        for name, file in (("#content img", "harbour.jpg"), ("#style img", "wave.jpg")):
+        for name, file in (("#content img", "harbour.jpg"), ("#style img", "wave-look.webp")):
             assert page.locator(name).get_attribute("src").endswith(file)
-        assert shown_picture(page).endswith("harbour-wave.jpg")
+        assert shown_picture(page).endswith("harbour-wave-look.webp")
 
 
 def test_two_visitors_paint_at_once_and_see_their_own(browser: Any, address: str, tmp_path: Path) -> None:
@@ -498,7 +504,19 @@ def test_thumbnails_are_small_and_no_other_pictures_are_loaded(browser: Any, add
     context.close()
     pictures = {url.split("/examples/")[1] for url in loaded if "/examples/" in url}
     large = {name for name in pictures if not name.startswith("small/")}
-    assert large == {"photos/temple.jpg", "styles/night.jpg", "results/temple-night.jpg"}
+    assert large == {"photos/temple.jpg"}
+
+
+def test_the_first_load_is_small(browser: Any, address: str) -> None:
+    context = browser.new_context()
+    page, sizes = context.new_page(), dict[str, int]()
+    network = context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.on("Network.loadingFinished", lambda end: sizes.update({end["requestId"]: end["encodedDataLength"]}))
+    page.goto(address, wait_until="networkidle")
+    page.wait_for_function("[...document.querySelectorAll('img')].every(image => image.complete)")
+    context.close()
+    assert 500_000 < sum(sizes.values()) < 1_500_000
 
 
 def test_a_finished_example_is_saved_and_recoloured_before_anything_is_painted(page: Any, tmp_path: Path) -> None:
@@ -549,6 +567,67 @@ def test_an_upload_that_cannot_be_read_says_so_at_once_and_the_old_picture_stays
     wait_for_status(page, "A finished example.")
     page.locator("#photos button").first.click()
     page.wait_for_function("!document.querySelector('#content-says [role=alert]')")
+
+
+# --- links, own settings and touch
+
+
+def test_a_link_presets_what_is_set_and_names_that_are_not_ours_are_ignored(browser: Any, address: str) -> None:
+    with visit(browser, address, "?fbclid=1&utm_source=x") as page:
+        assert "address" not in page.locator("#status").inner_text()
+        page.locator("#styles button").nth(1).click()
+        unfold(page, "adjust")
+        page.locator("#strength input[type=number]").fill("35")
+        page.keyboard.press("Tab")
+        page.click("#link")
+        page.locator(".toast-body").filter(has_text="The link is").wait_for()
+        query = page.url.removeprefix(f"{address}/")
+    assert query == "?content=temple&style=wave&strength=35&brush=1&size=512&quality=balanced"
+    with visit(browser, address, query) as page:
+        unfold(page, "adjust")
+        has_value(page, "strength", "35")
+        sync_api.expect(page.locator("#styles [aria-pressed=true]")).to_have_text(["Woodblock wave"])
+
+
+def test_settings_are_kept_in_the_browser_under_a_name(page: Any) -> None:
+    unfold(page, "adjust")
+    page.locator("#preset label").filter(has_text="Wild").click()
+    has_value(page, "strength", "85")
+    page.locator("#size input[type=number]").fill("384")
+    page.locator("#own-name input, #own-name textarea").fill("Mine")
+    page.click("#own-keep")
+    page.locator("#preset label").filter(has_text="Mine").wait_for()
+    page.locator("#preset label").filter(has_text="Subtle").click()
+    has_value(page, "strength", "25")
+    page.reload()
+    page.wait_for_selector("#run")
+    unfold(page, "adjust")
+    page.locator("#preset label").filter(has_text="Mine").click()
+    has_value(page, "strength", "85")
+    has_value(page, "size", "384")
+    page.click("#own-forget")
+    page.locator("#preset label").filter(has_text="Mine").wait_for(state="detached")
+
+
+def test_a_scroll_that_starts_on_a_slider_does_not_change_it_and_a_drag_does(browser: Any, address: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("#run")
+    unfold(page, "adjust")
+    device = context.new_cdp_session(page)
+    for down, across, value in ((-60, 0, "50"), (60, 0, "50"), (0, -20, None)):
+        page.locator("#strength input[type=range]").evaluate("slider => slider.scrollIntoView({block: 'center'})")
+        box = box_of(page, "#strength input[type=range]")
+        x, y = box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2
+        for step in range(9):
+            point = {"x": x + across * step / 8, "y": y + down * step / 8}
+            kind = "touchMove" if step else "touchStart"
+            device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+        device.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        number = sync_api.expect(page.locator("#strength input[type=number]"))
+        number.to_have_value(value) if value else number.not_to_have_value("50")
+    context.close()
 
 
 # --- keys, titles and looks

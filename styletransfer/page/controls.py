@@ -30,7 +30,8 @@ QUALITY = tuple(name for name in EXPERT if len({getattr(RECIPES[quality], name) 
 def control(name: str, limits: Limits, **options: Any) -> Any:
     """The control of a field of Config, made from the field itself."""
     rule, default = FIELDS[name].metadata, FIELDS[name].default
-    options = {"label": name.replace("_", " "), "info": rule["help"], "elem_id": name, **options}
+    label = name.replace("tv", "total variation").replace("_", " ").capitalize()
+    options = {"label": label, "info": rule["help"], "elem_id": name, **options}
     if rule["choices"]:
         return gr.Dropdown(list(rule["choices"]), value=default, **options)
     if isinstance(default, bool):
@@ -54,11 +55,31 @@ def setter(recipes: Sequence[str], names: Sequence[str]) -> str:
     return f"recipe => ({json.dumps(rows)})[recipe]"
 
 
+# Hides the controls that are as the recipe has them.
+FILTER = """(only, recipe, ...values) => {
+  const wanted = RECIPES[recipe] ?? []
+  FIELDS.forEach((field, number) => {
+    const same = only && String(wanted[number]) === String(values[number])
+    document.getElementById(field)?.classList.toggle('same', same)
+  })
+  return only
+}"""
+
+
+def changed_filter(names: Sequence[str]) -> str:
+    """JavaScript that shows only the controls that differ from the recipe."""
+    rows = {name: [as_text(getattr(config, field)) for field in names] for name, config in RECIPES.items()}
+    return FILTER.replace("RECIPES", f"({json.dumps(rows)})").replace("FIELDS", f"({json.dumps(names)})")
+
+
 # --- pictures
 
 
 def load_examples(folder: Path) -> dict[str, list[dict[str, str]]]:
-    """The bundled pictures by kind, with absolute paths; entries whose files are missing are left out."""
+    """The bundled pictures by kind, with absolute paths; entries whose files are missing are left out.
+
+    `small`, `look`: a thumbnail and a copy to look at, or the file itself.
+    """
     listed: dict[str, Any] = {}
     with suppress(OSError, ValueError):
         listed = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
@@ -67,8 +88,10 @@ def load_examples(folder: Path) -> dict[str, list[dict[str, str]]]:
         for entry in listed.get(kind, []):
             paths = {key: str(folder / entry[key]) for key in ("file", "content", "style") if key in entry}
             if all(os.path.isfile(path) for path in paths.values()):
-                small = folder / "small" / f"{Path(entry['file']).stem}.webp"
-                entries.append({**entry, **paths, "small": str(small) if small.is_file() else paths["file"]})
+                small = folder / "small" / Path(entry["file"]).stem
+                copies = {"small": f"{small}.webp", "look": f"{small}-look.webp"}
+                shown = {key: copy if os.path.isfile(copy) else paths["file"] for key, copy in copies.items()}
+                entries.append({**entry, **paths, **shown})
     return bundled
 
 
@@ -104,8 +127,8 @@ TILES = """
 
 
 def marker(entries: Sequence[Mapping[str, str]]) -> str:
-    """JavaScript that finds the number of a picture among the bundled ones, by its file."""
-    return f"picture => {json.dumps([entry['file'] for entry in entries])}.indexOf(picture?.path)"
+    """JavaScript that finds the number of a picture among the bundled ones, by the file that is shown of it."""
+    return f"picture => {json.dumps([entry['look'] for entry in entries])}.indexOf(picture?.path)"
 
 
 def title_of(entry: Mapping[str, str]) -> str:

@@ -60,7 +60,7 @@ class Handlers:
         shown = photograph, photograph
         if example is not None:
             entry = self.bundled["results"][example]
-            shown = entry["content"], entry["file"]
+            shown = entry["content"], entry["look"]
         return {
             parts.example: example,
             parts.result: shown,
@@ -305,6 +305,7 @@ def command_of(kept: Kept) -> str:
 def has_strokes(regions: bytes | str, max_pixels: int) -> bool:
     """Whether something was painted on the canvas."""
     from ..images import load_alpha
+    from ..studio.frames import PAINTED
 
     alpha = load_alpha(regions, max_pixels=max_pixels)
-    return alpha is None or float(alpha.max()) > 0.5
+    return alpha is None or float(alpha.max()) > PAINTED

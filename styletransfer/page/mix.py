@@ -56,7 +56,7 @@ def lay_mix(parts: Parts, styles: Sequence[Mapping[str, str]], limits: Limits) -
         labels = {share: gr.update(label=name_of(file, styles)) for share, file in zip(parts.shares, chosen) if file}
         return {**shown, **labels}
 
-    tiles.select(add, set(parts.styles), parts.styles[1:], **AT_ONCE)
+    tiles.select(add, set(parts.styles), parts.styles[1:], **PRIVATE)
     upload.upload(add_own, {*parts.styles, upload}, parts.styles[1:], **PRIVATE)
     changed = [slot.change for slot in parts.styles]
     gr.on(changed, show, set(parts.styles), [*rows, *parts.shares], **AT_ONCE)

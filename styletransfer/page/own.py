@@ -41,7 +41,14 @@ def lay_own(parts: Parts) -> Sequence[Any]:
     choice = gr.Radio(list(BUNDLED), value=None, label="Preset", elem_id="preset")
     with gr.Row(elem_id="own"):
         name = gr.Textbox(
-            label="Keep the settings of now as", max_length=LONGEST_NAME, elem_id="own-name", min_width=160, scale=3
+            label="A name for the settings of now",
+            placeholder="Keep these settings as …",
+            max_length=LONGEST_NAME,
+            elem_id="own-name",
+            show_label=False,
+            container=False,
+            min_width=140,
+            scale=3,
         )
         keep = gr.Button("Keep", size="sm", elem_id="own-keep", min_width=70, scale=0)
         forget = gr.Button("Forget", size="sm", elem_id="own-forget", min_width=70, scale=0)

@@ -45,6 +45,22 @@
     input.dispatchEvent(new Event('change', {bubbles: true}))
   }, true)
 
+  // A scroll that starts on a slider must not change it: browsers move it as soon as it is touched.
+  let touched = null
+  addEventListener('pointerdown', event => {
+    const slider = event.pointerType === 'touch' && event.target.closest?.('input[type=range]')
+    touched = slider ? {slider, value: slider.value, x: event.clientX, y: event.clientY} : null
+  }, true)
+  const lift = event => {
+    if (!touched) return
+    const {slider, value, x, y} = touched, across = Math.abs(event.clientX - x), along = Math.abs(event.clientY - y)
+    touched = null
+    if (event.type === 'pointerup' && along < Math.max(10, across)) return
+    slider.value = value
+    slider.dispatchEvent(new Event('input', {bubbles: true}))
+  }
+  for (const kind of ['pointerup', 'pointercancel']) addEventListener(kind, lift, true)
+
   // The line between photograph and painting, by keyboard: Gradio's listens to the mouse alone.
   const line = find('#result [data-testid=slider]')
   const percent = () => {

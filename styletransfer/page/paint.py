@@ -19,6 +19,7 @@ from .controls import (
     QUALITIES,
     QUALITY,
     Bundled,
+    changed_filter,
     control,
     setter,
     slider,
@@ -32,6 +33,7 @@ from .own import lay_own
 from .parts import AT_ONCE, HEAVY, PRIVATE, Parts, Updates
 from .pictures import lay_examples, lay_pictures, wire_pictures
 
+BRUSH_COLORS: Any = [(color, 0.5) for color in COLORS]  # the photograph shows through
 BRUSHES = ("Pink", "Blue", "Amber", "Green")
 FILES = {"png": "Save", "jpg": "Save JPEG", "webp": "Save timelapse"}
 
@@ -110,11 +112,11 @@ def lay_regions(parts: Parts, limits: Limits) -> None:
             layers=False,
             buttons=[],
             height=380,
-            brush=gr.Brush(default_size=40, colors=list(COLORS), default_color=COLORS[0], color_mode="fixed"),
+            brush=gr.Brush(default_size=40, colors=BRUSH_COLORS, default_color=BRUSH_COLORS[0], color_mode="fixed"),
             eraser=gr.Eraser(default_size=40),
         )
         choices = [("The photograph", "photograph"), ("Style 1", "first")]
-        parts.rest = gr.Radio(choices, value="photograph", label="What is not painted over", elem_id="rest")
+        parts.rest = gr.Radio(choices, value="photograph", label="Everywhere else", elem_id="rest")
     opened = regions.expand(lambda: True, None, is_open, **AT_ONCE)
     one_at_a_time: Any = {"concurrency_id": "sheet", "concurrency_limit": 1, **PRIVATE}  # each decodes a whole picture
     for event in (opened.then, parts.content.change):
@@ -133,11 +135,15 @@ def lay_expert(handlers: Handlers) -> None:
         )
         controls["network"] = control("network", limits)
         controls["seed"] = control("seed", limits)
-        random = gr.Button("Random seed", size="sm", elem_id="random", min_width=80, scale=0)
+        with gr.Row():
+            random = gr.Button("Random seed", size="sm", elem_id="random", min_width=80, scale=0)
+            changed = gr.Checkbox(False, label="Only what differs from the recipe", elem_id="changed", container=False)
         for name in EXPERT:
             if name in GROUPS:
                 gr.Markdown(f"#### {GROUPS[name]}")
             controls[name] = control(name, limits)
+    given = [changed, parts.recipe, *(controls[name] for name in EXPERT)]
+    changed.input(None, given, changed, js=changed_filter(EXPERT))
     random.click(None, None, controls["seed"], js=look.RANDOM)
     names = ("network", *EXPERT)
     parts.quality.input(None, parts.quality, [controls[name] for name in QUALITY], js=setter(QUALITIES, QUALITY))
@@ -152,7 +158,7 @@ def lay_expert(handlers: Handlers) -> None:
 def lay_result(handlers: Handlers, first: Mapping[str, str]) -> None:
     parts, before = handlers.parts, first.get("content")
     parts.result = gr.ImageSlider(
-        (before, first.get("file", before)),
+        (before, first.get("look", before)),
         slider_position=30,
         max_height=640,
         show_label=False,
@@ -199,7 +205,7 @@ def wire_result(handlers: Handlers) -> None:
         made.success(None, file, None, js=look.FETCH)
     for button, script in ((parts.copy, look.COPY), (parts.send, look.SEND)):
         made = button.click(handlers.save("png"), shown, [*shown, file], concurrency_limit=2, **PRIVATE)
-        made.success(None, file, parts.said, js=script).then(told, parts.said, None, **AT_ONCE)
+        made.success(None, file, parts.said, js=script).then(told, parts.said, None, **PRIVATE)
     color = parts.controls["color"]
     for event in (color.input, parts.blend.release):
         event(handlers.tint, [*shown, color, parts.blend], [*shown, parts.result], **PRIVATE)
@@ -208,11 +214,11 @@ def wire_result(handlers: Handlers) -> None:
 def wire_link(handlers: Handlers, button: gr.Button) -> None:
     """A link that presets this page: its pictures, if they are bundled, and its main settings."""
     parts, bundled = handlers.parts, handlers.bundled
-    names = {entry["file"]: entry["name"] for kind in ("photos", "styles") for entry in bundled[kind]}
+    names = {entry["look"]: entry["name"] for kind in ("photos", "styles") for entry in bundled[kind]}
     settings = [parts.controls[name] for name in ("strength", "style_scale", "size")]
     given = [parts.content, parts.styles[0], *settings, parts.quality]
     said = button.click(None, given, parts.said, js=look.LINK.replace("NAMES", json.dumps(names)))
-    said.then(told, parts.said, None, **AT_ONCE)
+    said.then(told, parts.said, None, **PRIVATE)
 
 
 def told(sentence: str | None) -> None:
@@ -260,7 +266,7 @@ def wire_run(
     """Have an event start a run, and return the event to cancel."""
     parts = handlers.parts
     options: Any = {"show_progress": "minimal", "show_progress_on": [parts.state], "api_visibility": "private"}
-    begun = trigger(handlers.begin, None, [*parts.buttons, parts.state], **AT_ONCE)
+    begun = trigger(handlers.begin, None, [*parts.buttons, parts.state], concurrency_limit=None, **PRIVATE)
     running = begun.success(run, inputs, parts.live, **HEAVY, **options)
     for end in (running.success, running.failure):  # one of them happens, whatever ends the run
         end(handlers.finish, [parts.key, parts.example], parts.shown, **AT_ONCE)

@@ -10,7 +10,7 @@ import gradio as gr
 from .inputs import Canvas, Picture
 
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-AT_ONCE: dict[str, Any] = {"queue": False, **PRIVATE}
+AT_ONCE: dict[str, Any] = {"queue": False, **PRIVATE}  # for what cannot fail: outside the queue Gradio shows no message
 HEAVY: dict[str, Any] = {"concurrency_limit": 1, "concurrency_id": "paint"}
 
 Values = Mapping[Any, Any]  # what a handler takes: the values of its input components

@@ -68,7 +68,7 @@ def lay_examples(handlers: Handlers) -> None:
     def show(key: str | None, event: gr.SelectData, request: gr.Request) -> Updates:
         return show_example(handlers, int(event.index), key, request)
 
-    pairs.select(show, parts.key, outputs, **AT_ONCE)
+    pairs.select(show, parts.key, outputs, **PRIVATE)
 
 
 # --- what happens

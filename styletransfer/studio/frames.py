@@ -27,6 +27,7 @@ from .job import COLORS, Job
 from .worker import in_worker
 
 PREVIEW_EVERY, CURVE_EVERY, CURVE_POINTS = 0.33, 1.0, 200
+PAINTED = 0.25  # opacity above which a pixel counts as painted: the page's brushes have 0.5
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -203,11 +204,12 @@ def masks(job: Job, size: tuple[int, int]) -> list[Tensor | None]:
     A painted pixel belongs to the style whose brush is nearest in colour.
     """
     assert job.regions is not None
-    colors = load_image(job.regions, max_pixels=job.limits.pixels)  # (1, 3, h, w)
+    colors = load_image(job.regions, max_pixels=job.limits.pixels, background="black")  # (1, 3, h, w)
     alpha = load_alpha(job.regions, max_pixels=job.limits.pixels)  # (1, 1, h, w)
+    colors = colors if alpha is None else colors / alpha.clamp(min=1e-3)  # brushes are translucent
     brushes = torch.tensor([_rgb(color) for color in COLORS[: len(job.styles)]])[:, :, None, None]  # (styles, 3, 1, 1)
     nearest = (colors - brushes).square().sum(1, keepdim=True).argmin(0, keepdim=True)  # (1, 1, h, w)
-    painted = torch.ones_like(colors[:, :1]) if alpha is None else (alpha > 0.5).float()
+    painted = torch.ones_like(colors[:, :1]) if alpha is None else (alpha > PAINTED).float()
     regions: list[Tensor | None] = [
         _soft(resample(painted * (nearest == number), size, "bilinear")) for number in range(len(job.styles))
     ]
