@@ -40,8 +40,8 @@ RANKS = {
     "page": 7,
 }
 INSIDE = {  # a folder's own ranks
-    "cli": {"parser": 0, "run": 1},
-    "images": {"checks": 0, "read": 1, "write": 1},
+    "cli": {"outputs": 0, "parser": 0, "run": 1},
+    "images": {"checks": 0, "chunks": 0, "read": 1, "write": 1},
     "plan": {"system": 0, "memory": 1, "timing": 1},
     "weights": {"sources": 0, "local": 0, "cache": 1, "hub": 2},
     "distill": {"losses": 0, "layers": 0, "pictures": 0, "course": 1, "program": 2, "__main__": 3},

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ..config import VERSION, Config, StyleTransferError, changes_since
-from ..images import SUFFIXES, read_settings
+from ..images import read_settings
 from ..recipes import RECIPES, recipe
 
 TASKS = ("transfer", "content", "style")
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
 USAGE = "python -m styletransfer CONTENT STYLE -o OUT.png"
 
 
@@ -38,25 +38,32 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser: the command line's own flags, then one for each field of Config."""
     parser = Parser(prog="styletransfer", description="Repaint a picture in the style of others.", allow_abbrev=False)
     add = parser.add_argument
-    add("pictures", nargs="*", metavar="CONTENT STYLE", help="the content, then one or more styles")
-    add("-o", "--output", type=Path, help="the picture to write: .png, .jpg, .webp or .tiff")
-    add("--style", nargs="+", metavar="STYLE", help="the styles; all pictures before this flag are then contents")
-    add("--output-dir", type=Path, help="folder for the results of several contents, as NAME.png")
+    add("pictures", nargs="*", type=_name, metavar="CONTENT STYLE", help="the content, then one or more styles")
+    add("-o", "--output", type=_path, help="the picture to write: .png, .jpg, .webp or .tiff")
+    add(
+        "--style",
+        nargs="+",
+        type=_name,
+        metavar="STYLE",
+        help="the styles; all pictures before this flag are then contents",
+    )
+    add("--output-dir", type=_path, help="folder for the results of several contents, as NAME.png")
     add("--task", choices=TASKS, default="transfer", help="content or style: reconstruct that one alone")
     add("--recipe", default="balanced", help=f"settings to start from: {', '.join(RECIPES)}")
-    add("--settings", type=Path, metavar="PICTURE", help="start from the settings inside a PNG made here")
+    add("--settings", type=_path, metavar="PICTURE", help="start from the settings inside a PNG made here")
     add(
         "--masks",
         nargs="+",
+        type=_name,
         metavar="MASK",
         help="a grey picture for each style, white where it goes, or - for a style that goes where no other does",
     )
-    add("--init-image", type=Path, help="picture to start from (sets --init image)")
+    add("--init-image", type=_path, help="picture to start from (sets --init image)")
     add("--background", default="white", help="colour behind transparent pictures")
     add("--keep-alpha", action="store_true", help="give the result the content's transparency")
-    add("--frames", type=Path, metavar="FOLDER", help="save pictures during the run, as NAME-NUMBER.png")
+    add("--frames", type=_path, metavar="FOLDER", help="save pictures during the run, as NAME-NUMBER.png")
     add("--every", type=int, default=10, metavar="N", help="steps between two of these pictures")
-    add("--json", type=Path, metavar="REPORT", help="write losses, seconds, memory and metadata")
+    add("--json", type=_path, metavar="REPORT", help="write losses, seconds, memory and metadata")
     add("--dry-run", action="store_true", help="print what the run will take, and do not run it")
     add("--quiet", action="store_true", help="no progress bar and no status lines")
     add("--list-layers", action="store_true", help="print the layers of --network")
@@ -64,6 +71,17 @@ def build_parser() -> argparse.ArgumentParser:
     add("--version", action="version", version=f"styletransfer {VERSION}")
     _add_settings(parser.add_argument_group("settings of the run (defaults from the recipe)"))
     return parser
+
+
+def _name(text: str) -> str:
+    """The name of a file or a folder: an empty one would mean the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty: a file's or a folder's is needed")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_name(text))
 
 
 def _add_settings(group: Any) -> None:
@@ -130,13 +148,12 @@ def parse_value(name: str, text: str, default: Any, item: type = str) -> Any:
 def jobs_and_styles(options: argparse.Namespace) -> tuple[list[Job], list[Path]]:
     """The pictures to paint, and the paths of the styles. Raises StyleTransferError."""
     contents, styles = _contents_and_styles(options)
-    contents = [picture for path in contents for picture in (_pictures_in(path) if path.is_dir() else [path])]
+    contents = [picture for path in contents for picture in (_pictures_in(path) if os.path.isdir(path) else [path])]
     if (options.output is None) == (options.output_dir is None):
         raise StyleTransferError("say where to: either -o OUT.png or --output-dir FOLDER")
     if options.output is not None:
         if len(contents) > 1:
             raise StyleTransferError(f"{len(contents)} contents need --output-dir FOLDER instead of -o")
-        _check_output(options.output)
         return [Job(contents[0] if contents else None, options.output)], styles
     names = [path.stem for path in contents] or [styles[0].stem]
     duplicates = sorted({name for name in names if names.count(name) > 1})
@@ -166,15 +183,8 @@ def _contents_and_styles(options: argparse.Namespace) -> tuple[list[Path], list[
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    """The pictures in a folder; hidden files, such as macOS's notes beside each picture, are none."""
+    pictures = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.name.startswith(".")]
     if not pictures:
         raise StyleTransferError(f"the folder {folder.name} holds no pictures")
-    return pictures
-
-
-def _check_output(path: Path) -> None:
-    """Refuse before the run what could not be written after it."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise StyleTransferError(f"cannot write {path.name!r}: the name must end in {', '.join(SUFFIXES)}")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise StyleTransferError(f"cannot write {path.name!r}: its folder does not exist or is not writable")
+    return sorted(pictures)
