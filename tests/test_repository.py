@@ -44,9 +44,9 @@ RANKS = {
     "page": 8,
 }
 INSIDE = {  # a folder's own ranks
-    "cli": {"parser": 0, "report": 0, "batch": 1, "run": 2},
+    "cli": {"outputs": 0, "parser": 0, "report": 0, "batch": 1, "run": 2},
     "engine": {"seam": 0, "cluster": 1, "choice": 2},
-    "images": {"checks": 0, "read": 1, "write": 1},
+    "images": {"checks": 0, "chunks": 0, "read": 1, "write": 1},
     "features": {"designs": 0, "network": 1, "choice": 2},
     "plan": {"system": 0, "memory": 1, "timing": 1},
     "weights": {"sources": 0, "local": 0, "cache": 1, "hub": 2},

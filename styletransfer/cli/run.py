@@ -1,7 +1,7 @@
 """What a command does: paint, report, list or estimate.
 
-Exit codes: 0 done (or stopped by Ctrl-C with a picture saved), 2 wrong usage or input with one sentence on stderr, 1
-failure.
+Exit codes: 0 done (or stopped by Ctrl-C with every picture saved), 2 wrong usage or input with one sentence on stderr,
+1 failure.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -23,13 +24,14 @@ from ..config import Config, StyleTransferError
 from ..engine import Engine, chosen
 from ..features import DESIGNS, Network, layer_names, load_network
 from ..files import write_atomically
-from ..images import load_alpha, load_image, save_image
-from ..pixels import luminance, resample, size_of
+from ..images import SUFFIXES, check_encodable, load_alpha, load_image, save_image
+from ..pixels import Size, luminance, resample, size_of
 from ..plan import estimate_seconds, make_plan
 from ..recipes import RECIPES
 from ..start import Masks
 from ..transfer import Result, Step, StyleTargets, iterate, schedule
 from .batch import paint_each
+from .outputs import check_names, frame_file, prepare
 from .parser import FAILURES, Job, build_parser, configured, jobs_and_styles
 from .report import report_of, say
 
@@ -79,16 +81,19 @@ def _run(options: argparse.Namespace) -> int:
     report = _ignore if options.quiet else say
     styles = [load_image(path, background=options.background) for path in style_paths]
     init_image = load_image(options.init_image, background=options.background) if options.init_image else None
-    for folder in (options.output_dir, options.frames):
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-    for job in jobs:
-        if (
-            job.content is not None and not options.each
-        ):  # report one that cannot be read before the first run, not between two
-            load_image(job.content, background=options.background)
+    masks = _masks(options)
+    # What cannot be read or written ends the command before the first run, not between two or after the last.
+    # With --each a content that cannot be read is told at the end, and the others are painted.
+    sizes = [] if options.each else [_size_of(job, styles, options) for job in jobs]
+    outputs = [job.output for job in jobs]
+    check_names(outputs, options.json, options.frames, _inputs(options, jobs, style_paths))
+    if not options.dry_run:
+        prepare(outputs, options.json, options.frames, options.output_dir)
     network = load_network(config, report=report)
     report(f"network {network.name} ({network.reason}), {network.mean.device.type}")
+    for job, (size, transparent) in zip(jobs, sizes):
+        final = schedule(config, size, network)[-1].size
+        check_encodable(SUFFIXES[job.output.suffix.lower()], final, transparent)
     if options.dry_run:
         for job in jobs:
             print(estimate(job, styles, config, network))
@@ -98,11 +103,38 @@ def _run(options: argparse.Namespace) -> int:
             return paint_each(jobs, config, options, engine)
         if engine.workers > 1 and not config.tile:
             config = replace(config, tile=SHARED_TILE)
-        inputs = Inputs(styles, _masks(options), init_image, network, {}, engine)
-        reports = [_paint(job, config, inputs, options) for job in jobs]
-    if options.json is not None:
-        write_atomically(options.json, json.dumps(reports[0] if len(reports) == 1 else reports, indent=1).encode())
-    return 0
+        return _paint_all(jobs, config, Inputs(styles, masks, init_image, network, {}, engine), options)
+
+
+def _size_of(job: Job, styles: Sequence[Tensor], options: argparse.Namespace) -> tuple[Size, bool]:
+    """Height and width of a job's content (or of the first style), and whether its transparency will be kept."""
+    frame = styles[0] if job.content is None else load_image(job.content, background=options.background)
+    return size_of(frame), options.keep_alpha and job.content is not None and load_alpha(job.content) is not None
+
+
+def _inputs(options: argparse.Namespace, jobs: Sequence[Job], styles: Sequence[Path]) -> list[Path]:
+    """The files that a command reads."""
+    others = [*(options.masks or ()), options.init_image, options.settings, options.weights]
+    contents = [job.content for job in jobs if job.content is not None]
+    return [*contents, *styles, *(Path(name) for name in others if name is not None)]
+
+
+def _paint_all(jobs: Sequence[Job], config: Config, inputs: Inputs, options: argparse.Namespace) -> int:
+    """Paint the pictures in turn and return the exit code; Ctrl-C ends the command, with what there is saved."""
+    reports, interrupted = list[dict[str, Any]](), False
+    try:
+        for job in jobs:
+            report, interrupted = _paint(job, config, inputs, options)
+            reports.append(report)
+            if interrupted:
+                break
+    finally:
+        if options.json is not None and reports:
+            text = json.dumps(reports[0] if len(jobs) == 1 else reports, indent=1)
+            write_atomically(options.json, text.encode())
+    if left := len(jobs) - len(reports):
+        say(f"{left} of {len(jobs)} pictures are not painted")
+    return 1 if left else 0
 
 
 def _masks(options: argparse.Namespace) -> list[Tensor | None] | None:
@@ -131,13 +163,13 @@ def estimate(job: Job, styles: Sequence[Tensor], config: Config, network: Networ
     return f"{job.output.name}: {steps}; about {seconds:.0f} s\n  {memory}"
 
 
-def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace) -> dict[str, Any]:
-    """Paint one picture, save it, and return its report; Ctrl-C saves the picture of the last step."""
+def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    """Paint one picture and save it: its report, and whether Ctrl-C ended it, with the last step's picture saved."""
     content = None if job.content is None else load_image(job.content, background=options.background)
     began = time.monotonic()
     times: list[float] = []  # seconds from the beginning to the end of each step
     last: Step | None = None  # only this one, since each step holds the pictures of its state
-    interrupted = False
+    frames, interrupted = options.frames, False
     allocator.keep()
     steps = iterate(
         content,
@@ -156,8 +188,8 @@ def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace
                 last = step
                 times.append(time.monotonic() - began)
                 _show(step, bar, options.quiet)
-                if options.frames is not None and len(times) % options.every == 0:
-                    save_image(step.image, options.frames / f"{job.output.stem}-{len(times):05d}.png")
+                if frames is not None and len(times) % options.every == 0:
+                    frames = _keep_frame(step.image, frames, job.output, len(times))
         except KeyboardInterrupt:
             interrupted = True
     if last is None:
@@ -168,7 +200,17 @@ def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace
         say(f"stopped: saved {job.output.name} as it was")
     if result.outcome == "non-finite":
         say("the loss became infinite or NaN: saved the best picture before that")
-    return report_of(result, times, time.monotonic() - began)
+    return report_of(result, times, time.monotonic() - began), interrupted
+
+
+def _keep_frame(image: Tensor, folder: Path, output: Path, step: int) -> Path | None:
+    """Save a picture on the way, and return where the next goes: nowhere after a failure, which must not end a run."""
+    try:
+        save_image(image, frame_file(folder, output, step))
+    except StyleTransferError as error:
+        say(f"no more frames are kept: {error}")
+        return None
+    return folder
 
 
 def _show(step: Step, bar: Any, quiet: bool) -> None:

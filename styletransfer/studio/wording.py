@@ -65,7 +65,8 @@ def differences(config: Config, recipe: str) -> dict[str, Any]:
 def command(config: Config, content: str, styles: Sequence[str]) -> str:
     """The command that makes the same picture: the nearest recipe, and flags for what differs from it."""
     recipe = nearest_recipe(config)
-    words = ["python", "-m", "styletransfer", content, *styles, "-o", "out.png"]
+    pictures = [f"./{name}" if name.startswith("-") else name for name in (content, *styles)]  # no flags
+    words = ["python", "-m", "styletransfer", *pictures, "-o", "out.png"]
     if recipe != "balanced":
         words += ["--recipe", recipe]
     for name, value in differences(config, recipe).items():
