@@ -474,7 +474,7 @@ config = Config(size=1024, scales=(1.0,), iterations=(1,), device="cpu", history
 picture = load_image(sys.argv[1])
 stylize(picture, [picture], Config(size=64, iterations=(1,), scales=(1.0,), device="cpu"))  # threads and their stacks
 size = plan.system._fields("/proc/self/status")["VmSize"]
-resource.setrlimit(resource.RLIMIT_AS, (size + 400 * 2**20,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (size + 600 * 2**20,) * 2)
 if sys.argv[2] == "blind":  # a plan that knows nothing of the limit
     run.make_plan = lambda *a, **k: plan.Plan(0, 2, 0, None)
 notes = []
