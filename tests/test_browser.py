@@ -649,15 +649,6 @@ def test_control_enter_paints_escape_stops_and_paint_at_once_is_not_disturbed(sm
     assert small.locator("#visit button img").count() == 6 and small.title() == "Style Transfer"
 
 
-def test_the_line_between_photo_and_painting_moves_by_keyboard(page: Any) -> None:
-    line = page.get_by_role("slider", name="Photo or painting")
-    page.wait_for_function("document.querySelector('#result img.fixed')?.style.clipPath")
-    line.focus()
-    for key, percent in (("Home", "0"), ("ArrowRight", "5"), ("End", "100")):
-        page.keyboard.press(key)
-        sync_api.expect(line).to_have_attribute("aria-valuenow", percent)
-
-
 def test_the_theme_is_remembered(page: Any) -> None:
     dark = "document.body.classList.contains('dark')"
     assert not page.evaluate(dark)

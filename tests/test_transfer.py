@@ -467,18 +467,20 @@ def test_another_error_is_not_taken_for_a_lack_of_memory(network: Network, monke
 
 LIMITED = """
 import resource, sys
-from styletransfer import Config, load_image, plan, stylize
+from styletransfer import Config, allocator, load_image, plan, stylize
 from styletransfer.transfer import run
 
 config = Config(size=1024, scales=(1.0,), iterations=(1,), device="cpu", history=2, optimizer="adam")
 picture = load_image(sys.argv[1])
 stylize(picture, [picture], Config(size=64, iterations=(1,), scales=(1.0,), device="cpu"))  # threads and their stacks
 size = plan.system._fields("/proc/self/status")["VmSize"]
-resource.setrlimit(resource.RLIMIT_AS, (size + 600 * 2**20,) * 2)
+resource.setrlimit(resource.RLIMIT_AS, (size + 500 * 2**20,) * 2)
 if sys.argv[2] == "blind":  # a plan that knows nothing of the limit
     run.make_plan = lambda *a, **k: plan.Plan(0, 2, 0, None)
 notes = []
-stylize(picture, [picture], config, callback=lambda step: notes.append(step.note))
+stylize(
+    picture, [picture], config, callback=lambda step: notes.append(step.note), on_tight_memory=allocator.give_back
+)
 print(notes[0])
 """
 
