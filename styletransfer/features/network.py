@@ -81,7 +81,9 @@ class Network(nn.Module):
             self.heads = nn.ModuleDict(
                 {layer: nn.Conv2d(design.channels(layer), heads[layer], 1) for layer in layers if layer in heads}
             )
-        self.layers = tuple(layer for layer in known if self.names[layer] < depth and self._answers(layer))
+        # A head that was not asked for is not loaded.
+        loaded = (layer for layer in known if layer in self.heads or layer not in heads)
+        self.layers = tuple(layer for layer in loaded if self.names[layer] < depth)
         for index, module in enumerate(self.features):
             if isinstance(module, nn.MaxPool2d) and pooling == "average":
                 self.features[index] = nn.AvgPool2d(2)
@@ -91,10 +93,6 @@ class Network(nn.Module):
         self.register_buffer("mean", torch.tensor(design.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(design.std).view(1, 3, 1, 1), persistent=False)
         self.eval()
-
-    def _answers(self, layer: str) -> bool:
-        """Whether the layer's activations can be had: a head that was not asked for is not loaded."""
-        return not self.compact or layer in self.heads or layer in whole_layers(self.design.widths)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The tensors that this network needs, by their keys in a file of weights."""
