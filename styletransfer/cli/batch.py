@@ -15,6 +15,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from torch import Tensor
 from tqdm import tqdm
 
 from .. import allocator
@@ -23,7 +24,7 @@ from ..engine import Engine, Lost, Worker
 from ..features import Network, load_network
 from ..files import write_atomically
 from ..images import SUFFIXES, encode_image, load_alpha, load_image
-from ..pixels import resample, size_of
+from ..pixels import Size, resample, size_of
 from ..transfer import StyleTargets, iterate, measure_styles
 from .parser import FAILURES, Job
 from .report import report_of, say
@@ -64,11 +65,15 @@ def painted(order: Order, targets: StyleTargets) -> Iterator[float | tuple[bytes
             told = time.monotonic()
             yield step.progress
     result = step.result
-    alpha = load_alpha(order.content) if order.keep_alpha else None
-    if alpha is not None:
-        alpha = resample(alpha, size_of(result.image)).clamp(0, 1)
+    alpha = alpha_at(order.content, size_of(result.image)) if order.keep_alpha else None
     data = encode_image(result.image, order.format, settings=result.metadata, alpha=alpha)
     yield data, report_of(result, times, time.monotonic() - began)
+
+
+def alpha_at(content: Path | bytes, size: Size) -> Tensor | None:
+    """The transparency of a content for a result of (H, W): (1, 1, H, W); None if all is opaque."""
+    alpha = load_alpha(content)
+    return None if alpha is None else resample(alpha, size).clamp(0, 1)
 
 
 def statistics(style: bytes, config: Config, background: str) -> StyleTargets:

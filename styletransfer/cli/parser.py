@@ -168,9 +168,8 @@ def jobs_and_styles(options: argparse.Namespace) -> tuple[list[Job], list[Path]]
     if options.each:
         return _each(contents, styles, options), styles
     names = [path.stem for path in contents] or [styles[0].stem]
-    duplicates = sorted({name for name in names if names.count(name) > 1})
-    if duplicates:
-        raise StyleTransferError(f"two contents are named {duplicates[0]}: their results would have one name")
+    if repeated := _repeated(names):
+        raise StyleTransferError(f"two contents are named {repeated}: their results would have one name")
     folder: Path = options.output_dir
     return [Job(path, folder / f"{name}.png") for path, name in zip_longest(contents, names)], styles
 
@@ -186,10 +185,14 @@ def _each(contents: Sequence[Path], styles: Sequence[Path], options: argparse.Na
         for style in styles
         for content in contents
     ]
-    names = [job.output.name for job in jobs]
-    if duplicates := sorted({name for name in names if names.count(name) > 1}):
-        raise StyleTransferError(f"two pictures would be named {duplicates[0]}: give contents and styles other names")
+    if repeated := _repeated([job.output.name for job in jobs]):
+        raise StyleTransferError(f"two pictures would be named {repeated}: give contents and styles other names")
     return jobs
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    """The first name, in order of the alphabet, that stands there twice."""
+    return min((name for name in names if names.count(name) > 1), default=None)
 
 
 def _contents_and_styles(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:

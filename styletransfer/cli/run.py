@@ -25,12 +25,12 @@ from ..engine import Engine, chosen
 from ..features import DESIGNS, Network, layer_names, load_network
 from ..files import write_atomically
 from ..images import SUFFIXES, check_encodable, load_alpha, load_image, save_image
-from ..pixels import Size, luminance, resample, size_of
+from ..pixels import Size, luminance, size_of
 from ..plan import estimate_seconds, make_plan
 from ..recipes import RECIPES
 from ..start import Masks
-from ..transfer import Result, Step, StyleTargets, iterate, schedule
-from .batch import paint_each
+from ..transfer import Step, StyleTargets, iterate, schedule
+from .batch import alpha_at, paint_each
 from .outputs import check_names, frame_file, prepare
 from .parser import FAILURES, Job, build_parser, configured, jobs_and_styles
 from .report import report_of, say
@@ -84,7 +84,8 @@ def _run(options: argparse.Namespace) -> int:
     masks = _masks(options)
     # What cannot be read or written ends the command before the first run, not between two or after the last.
     # With --each a content that cannot be read is told at the end, and the others are painted.
-    sizes = [] if options.each else [_size_of(job, styles, options) for job in jobs]
+    late = options.each and not options.dry_run
+    sizes = [] if late else [_size_of(job, styles, options) for job in jobs]
     outputs = [job.output for job in jobs]
     check_names(outputs, options.json, options.frames, _inputs(options, jobs, style_paths))
     if not options.dry_run:
@@ -95,8 +96,8 @@ def _run(options: argparse.Namespace) -> int:
         final = schedule(config, size, network)[-1].size
         check_encodable(SUFFIXES[job.output.suffix.lower()], final, transparent)
     if options.dry_run:
-        for job in jobs:
-            print(estimate(job, styles, config, network))
+        for job, (size, _) in zip(jobs, sizes):
+            print(estimate(job, size, config, network))
         return 0
     with closing(chosen(options)) as engine:
         if options.each:
@@ -149,10 +150,9 @@ def _layers(config: Config) -> list[str]:
     return list(load_network(config, download=False).layers)
 
 
-def estimate(job: Job, styles: Sequence[Tensor], config: Config, network: Network) -> str:
-    """What a run will take, in two lines: sizes, steps and seconds; memory and tiles."""
-    frame = styles[0] if job.content is None else load_image(job.content)
-    scales = schedule(config, size_of(frame), network)
+def estimate(job: Job, size: Size, config: Config, network: Network) -> str:
+    """What a run in a frame of (H, W) will take, in two lines: sizes, steps and seconds; memory and tiles."""
+    scales = schedule(config, size, network)
     plan = make_plan(network, config, scales[-1].size, content=job.content is not None)
     seconds = estimate_seconds(network, config, [(scale.size, scale.iterations) for scale in scales], plan.tile)
     steps = ", ".join(f"{scale.size[1]}x{scale.size[0]} {scale.iterations} steps" for scale in scales)
@@ -195,7 +195,8 @@ def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace
     if last is None:
         raise KeyboardInterrupt
     result = last.result
-    save_image(result.image, job.output, settings=result.metadata, alpha=_alpha(job, result, options))
+    alpha = alpha_at(job.content, size_of(result.image)) if options.keep_alpha and job.content is not None else None
+    save_image(result.image, job.output, settings=result.metadata, alpha=alpha)
     if interrupted:
         say(f"stopped: saved {job.output.name} as it was")
     if result.outcome == "non-finite":
@@ -219,13 +220,6 @@ def _show(step: Step, bar: Any, quiet: bool) -> None:
         say(step.note)
     bar.update(100 * step.progress - bar.n)
     bar.set_postfix_str(f"{step.size[1]}x{step.size[0]} step {step.iteration}, loss {step.losses['total']:.4g}")
-
-
-def _alpha(job: Job, result: Result, options: argparse.Namespace) -> Tensor | None:
-    alpha = load_alpha(job.content) if options.keep_alpha and job.content is not None else None
-    if alpha is None:
-        return None
-    return resample(alpha, size_of(result.image)).clamp(0, 1)
 
 
 def _ignore(line: str) -> None:
