@@ -15,7 +15,7 @@ from styletransfer.images import read_settings
 from styletransfer.studio import frames
 from styletransfer.studio import series as module
 from styletransfer.studio.kept import Visit
-from styletransfer.studio.series import Place, Series, drafts, named, pictures
+from styletransfer.studio.series import Place, Series, drafts, pictures
 from styletransfer.studio.task import NEXT_TURN
 
 
@@ -129,4 +129,4 @@ def test_a_draft_that_fails_fails_all(both: tuple[str, str], tmp_path: Path) -> 
     ],
 )
 def test_names_say_what_a_picture_is(content: str, style: str, name: str) -> None:
-    assert named(job((content, style)), 512) == name
+    assert job((content, style)).title(512) == name

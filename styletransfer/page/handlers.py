@@ -46,6 +46,11 @@ class Handlers:
         goods = {parts.good[slot]: pictures[slot] for slot in slots}
         return {**pictures, **goods, **dict.fromkeys((parts.says[slot] for slot in slots), "")}
 
+    def pair(self, key: str | None, content: str | None, style: str | None) -> Updates:
+        """Both slots with bundled pictures, and what there is to see of the two."""
+        pictures = self.filled({self.parts.content: content, self.parts.styles[0]: style})
+        return {**pictures, **self.unpainted(key, content, style)}
+
     def unpainted(self, key: str | None, content: str | None, style: str | None, picture: Any = None) -> Updates:
         """The photograph in place of the result, or the finished example of the two; `picture`: it in small."""
         if visit := visit_of(key):

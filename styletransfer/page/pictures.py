@@ -120,6 +120,5 @@ def show_example(handlers: Handlers, number: int, key: str | None, request: gr.R
     """A finished example with its pictures."""
     if runs_of(request):
         raise sorry(BUSY)
-    parts, entry = handlers.parts, handlers.bundled["results"][number]
-    pictures = handlers.filled({parts.content: entry["content"], parts.styles[0]: entry["style"]})
-    return {**pictures, **handlers.unpainted(key, entry["content"], entry["style"])}
+    entry = handlers.bundled["results"][number]
+    return handlers.pair(key, entry["content"], entry["style"])

@@ -88,8 +88,4 @@ def pair(handlers: Handlers, pictures: Mapping[str, str], bundled: Bundled) -> U
         return {}
     first: Mapping[str, str] = next(iter(bundled["results"]), {})
     content, style = (pictures.get(name, first.get(name)) for name in ("content", "style"))
-    parts = handlers.parts
-    return {
-        **handlers.filled({parts.content: content, parts.styles[0]: style}),
-        **handlers.unpainted(None, content, style),
-    }
+    return handlers.pair(None, content, style)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..config import Config, StyleTransferError
@@ -49,6 +51,11 @@ class Job:
         """The job that takes so many steps from a picture, at one scale."""
         config = replace(self.config, init="image", scales=(1.0,), iterations=(steps,), **changes)
         return replace(self, config=config, start=start)
+
+    def title(self, size: int) -> str:
+        """What a result is, as a name for its file: photograph, styles and long side, like temple-night-512."""
+        names = (re.sub(r"\W+", "-", Path(path).stem)[:40].strip("-") for path in (self.content, *self.styles))
+        return "-".join([*filter(None, names), str(size)])
 
     def finer(self, start: Any) -> Job:
         """The job that paints a result at the next size. Raises StyleTransferError at the largest."""

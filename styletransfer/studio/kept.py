@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import secrets
 import shutil
 import tempfile
@@ -124,10 +123,8 @@ class Kept:
 
     @property
     def title(self) -> str:
-        """What the picture is, as a name for its file: photograph, styles and size."""
-        stems = (os.path.splitext(os.path.basename(path))[0] for path in (self.job.content, *self.job.styles))
-        names = (re.sub(r"\W+", "-", stem)[:40].strip("-") for stem in stems)
-        return "-".join([*filter(None, names), str(max(self.raw.shape[-2:]))])
+        """What the picture is, as a name for its file."""
+        return self.job.title(max(self.raw.shape[-2:]))
 
     def animation(self) -> list[Tensor]:
         """The timelapse: from the photograph to the picture, in the colours chosen now."""
