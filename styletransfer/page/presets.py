@@ -9,12 +9,14 @@ import gradio as gr
 
 from ..config import Config, StyleTransferError
 from ..studio.server import Limits
-from ..studio.wording import from_address, from_png
+from ..studio.wording import NAMES, from_address, from_png
 from .controls import Bundled
 from .errors import friendly
 from .handlers import Handlers
 from .look import status
 from .parts import AT_ONCE, PRIVATE, Updates
+
+OURS = {"content", "style", "quality", *NAMES}  # many sites add names of their own to their links
 
 
 def wire_presets(handlers: Handlers, bundled: Bundled, page: gr.Blocks) -> None:
@@ -25,7 +27,7 @@ def wire_presets(handlers: Handlers, bundled: Bundled, page: gr.Blocks) -> None:
         return restored(handlers, file)
 
     def preset(request: gr.Request) -> Any:
-        query = dict(request.query_params or {})
+        query = {name: value for name, value in (request.query_params or {}).items() if name in OURS}
         return from_query(handlers, query, bundled) if query else gr.skip()
 
     parts.restore.upload(restore, parts.restore, [*parts.settings, parts.state], **PRIVATE)
