@@ -61,8 +61,8 @@ class Fit:
     seed: int = 0
     widths: tuple[Width, ...] = (
         *(24, 32, "M", 64, 64, "M", 128, 128, 0, 128, "M"),
-        *(Factored(512, 0, 128), Factored(512, 128, 144), Factored(512, 144, 160), Factored(512, 160, 192), "M"),
-        *(Factored(512, 224, 256), Factored(512, 192, 192)),
+        *(Factored(512, 0, 128), Factored(512, 128, 144), Factored(512, 176, 208), Factored(512, 208, 256), "M"),
+        *(Factored(512, 320, 384), Factored(512, 192, 192)),
     )
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     content_layers: tuple[str, ...] = ("relu4_2", "relu3_4", "relu5_2")
