@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -418,6 +419,17 @@ def test_preview_progress_and_stop_are_in_view_while_it_runs(small: Any, width: 
     small.wait_for_selector("#run", state="visible")
 
 
+def test_the_result_has_its_place_before_its_pictures_are_there(browser: Any, address: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.route("**/examples/**", lambda route: route.abort())
+    page.goto(address)
+    page.wait_for_selector("#run")
+    page.wait_for_function("document.querySelectorAll('#result img').length == 2")
+    assert box_of(page, "#result")["height"] > 300
+    context.close()
+
+
 def test_the_tile_of_the_picture_that_is_there_is_marked(page: Any, tmp_path: Path) -> None:
     def marked(photo: str, style: str) -> None:
         for kind, title in (("photos", photo), ("styles", style)):
@@ -452,7 +464,8 @@ def test_the_first_load_is_small(browser: Any, address: str) -> None:
     network = context.new_cdp_session(page)
     network.send("Network.enable")
     network.on("Network.loadingFinished", lambda end: sizes.update({end["requestId"]: end["encodedDataLength"]}))
-    page.goto(address, wait_until="networkidle")
+    page.goto(address)
+    page.wait_for_selector("#run")
     page.wait_for_function("[...document.querySelectorAll('img')].every(image => image.complete)")
     context.close()
     assert 500_000 < sum(sizes.values()) < 1_500_000
@@ -515,6 +528,7 @@ def test_a_link_presets_what_is_set_and_names_that_are_not_ours_are_ignored(brow
     with visit(browser, address, "?fbclid=1&utm_source=x") as page:
         assert "address" not in page.locator("#status").inner_text()
         page.locator("#styles button").nth(1).click()
+        sync_api.expect(page.locator("#styles [aria-pressed=true]")).to_have_text(["Woodblock wave"])
         unfold(page, "adjust")
         page.locator("#strength input[type=number]").fill("35")
         page.keyboard.press("Tab")
@@ -588,11 +602,16 @@ def test_control_enter_paints_escape_stops_and_paint_at_once_is_not_disturbed(sm
 
 def test_the_line_between_photo_and_painting_moves_by_keyboard(page: Any) -> None:
     line = page.get_by_role("slider", name="Photo or painting")
-    page.wait_for_function("document.querySelector('#result img.fixed')?.style.clipPath")
+    page.wait_for_function("[0, 1].every(number => document.querySelectorAll('#result img')[number]?.naturalWidth)")
+    sync_api.expect(line).to_have_attribute("aria-valuenow", re.compile("^3[0-9]$"), timeout=LONG)  # where it begins
     line.focus()
-    for key, percent in (("Home", "0"), ("ArrowRight", "5"), ("End", "100")):
-        page.keyboard.press(key)
-        sync_api.expect(line).to_have_attribute("aria-valuenow", percent)
+    page.keyboard.press("Home")  # the edge of the picture, which has a margin where the window is low
+    sync_api.expect(line).to_have_attribute("aria-valuenow", re.compile("^[0-4]$"))
+    edge = int(line.get_attribute("aria-valuenow"))
+    page.keyboard.press("ArrowRight")
+    sync_api.expect(line).to_have_attribute("aria-valuenow", str(edge + 5))
+    page.keyboard.press("End")
+    sync_api.expect(line).to_have_attribute("aria-valuenow", str(100 - edge))
 
 
 def test_the_theme_is_remembered(page: Any) -> None:
