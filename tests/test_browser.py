@@ -495,6 +495,7 @@ DROP = """([slot, name, data]) => {
 
 
 def drop(page: Any, file: Path, slot: str = "content") -> None:
+    page.wait_for_selector(f"#{slot} img")
     page.evaluate(DROP, [slot, file.name, base64.b64encode(file.read_bytes()).decode()])
 
 
