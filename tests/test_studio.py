@@ -384,10 +384,11 @@ def test_a_large_state_loses_its_oldest_pairs_and_then_all(pictures: tuple[str, 
 # --- regions
 
 
-def test_regions_go_to_the_style_of_their_colour(tmp_path: Path, pictures: tuple[str, str]) -> None:
+@pytest.mark.parametrize("opacity", [128, 255])
+def test_regions_go_to_the_style_of_their_colour(tmp_path: Path, pictures: tuple[str, str], opacity: int) -> None:
     strokes = np.zeros((80, 100, 4), np.uint8)
-    strokes[:, :50] = (0xE8, 0x33, 0x6D, 255)
-    strokes[:40, 50:] = (0x1D, 0x90, 0xE0, 255)  # not quite the brush's colour, as an editor's canvas may have it
+    strokes[:, :50] = (0xE8, 0x33, 0x6D, opacity)
+    strokes[:40, 50:] = (0x1D, 0x90, 0xE0, opacity)  # not quite the brush's colour, as an editor's canvas may have it
     Image.fromarray(strokes).save(tmp_path / "strokes.png")
     asked = replace(job(pictures, regions=str(tmp_path / "strokes.png")), styles=(pictures[1],) * 2)
     first, second = frames.masks(asked, (320, 400))
