@@ -45,7 +45,16 @@ INSIDE = {  # a folder's own ranks
     "plan": {"system": 0, "memory": 1, "timing": 1},
     "weights": {"sources": 0, "local": 0, "cache": 1, "hub": 2},
     "distill": {"losses": 0, "layers": 0, "pictures": 0, "course": 1, "program": 2, "__main__": 3},
-    "studio": {"server": 0, "worker": 0, "wording": 1, "job": 2, "frames": 3, "kept": 4, "session": 5},
+    "studio": {
+        "surroundings": 0,
+        "server": 0,
+        "worker": 0,
+        "wording": 1,
+        "job": 2,
+        "frames": 3,
+        "kept": 4,
+        "session": 5,
+    },
     "transfer": {"records": 0, "scales": 0, "run": 1, "loop": 2},
     "page": {
         "look": 0,

@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor
 
 from .. import pixels, solvers
@@ -286,7 +285,6 @@ class Run:
             "versions": {
                 "styletransfer": VERSION,
                 "torch": torch.__version__,
-                "torchvision": torchvision.__version__,
                 "python": platform.python_version(),
             },
         }
