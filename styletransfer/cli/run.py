@@ -84,7 +84,7 @@ def _run(options: argparse.Namespace) -> int:
     network = load_network(config, report=report)
     report(f"network {network.name} ({network.reason}), {network.mean.device.type}")
     for job, (size, transparent) in zip(jobs, sizes):
-        final = schedule(config, size, network)[-1].size
+        final = schedule(config, size, network, list(map(size_of, styles)))[-1].size
         check_encodable(SUFFIXES[job.output.suffix.lower()], final, transparent)
     if options.dry_run:
         for job in jobs:
@@ -139,7 +139,7 @@ def _layers(config: Config) -> list[str]:
 def estimate(job: Job, styles: Sequence[Tensor], config: Config, network: Network) -> str:
     """What a run will take, in two lines: sizes, steps and seconds; memory and tiles."""
     frame = styles[0] if job.content is None else load_image(job.content)
-    scales = schedule(config, size_of(frame), network)
+    scales = schedule(config, size_of(frame), network, list(map(size_of, styles)))
     plan = make_plan(network, config, scales[-1].size, content=job.content is not None)
     seconds = estimate_seconds(network, config, [(scale.size, scale.iterations) for scale in scales], plan.tile)
     steps = ", ".join(f"{scale.size[1]}x{scale.size[0]} {scale.iterations} steps" for scale in scales)
