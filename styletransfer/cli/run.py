@@ -23,6 +23,7 @@ from ..config import Config, StyleTransferError
 from ..features import DESIGNS, Network, layer_names, load_network
 from ..files import write_atomically
 from ..images import SUFFIXES, check_encodable, load_alpha, load_image, save_image
+from ..images.checks import quoted
 from ..pixels import Size, luminance, resample, size_of
 from ..plan import estimate_seconds, make_plan, peak_memory
 from ..recipes import RECIPES
@@ -127,7 +128,13 @@ def _paint_all(jobs: Sequence[Job], config: Config, inputs: Inputs, options: arg
 def _masks(options: argparse.Namespace) -> list[Tensor | None] | None:
     if not options.masks:
         return None
-    return [None if name == "-" else luminance(load_image(name)) for name in options.masks]
+    masks = [None if name == "-" else luminance(load_image(name)) for name in options.masks]
+    for name, mask in zip(options.masks, masks):
+        if mask is not None and not mask.any():
+            raise StyleTransferError(
+                f"the mask {quoted(name)} is black throughout: a mask is white where its style goes"
+            )
+    return masks
 
 
 def _layers(config: Config) -> list[str]:

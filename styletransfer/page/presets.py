@@ -29,7 +29,8 @@ def wire_presets(handlers: Handlers, bundled: Bundled, page: gr.Blocks) -> None:
         return from_query(handlers, query, bundled) if query else gr.skip()
 
     outputs = [*parts.settings, parts.state]
-    parts.restore.upload(restore, parts.restore, outputs, **PRIVATE)
+    restoring = parts.restore.upload(restore, parts.restore, outputs, **PRIVATE)
+    restoring.failure(lambda: status(HINT), None, parts.state, **AT_ONCE)  # in place of an earlier picture's line
     page.load(preset, None, [*outputs, parts.content, parts.styles[0], parts.result], **AT_ONCE)
 
 
@@ -50,14 +51,19 @@ def restored(handlers: Handlers, file: str | None) -> Updates:
 
 def from_query(handlers: Handlers, query: Mapping[str, str], bundled: Bundled) -> Updates:
     """The pictures and settings of an address, in all controls."""
-    pictures, recipe, config, ignored = chosen(query, bundled, handlers.server.limits)
+    pictures, recipe, config, ignored, changes = chosen(query, bundled, handlers.server.limits)
     text = f"{HINT} Not understood in the address: {', '.join(ignored)}." if ignored else HINT
+    text += f" Of the address, {', '.join(changes)}." if changes else ""
     settings = handlers.fill(config, recipe=recipe)
     return {**settings, **pair(handlers, pictures, bundled), handlers.parts.state: status(text)}
 
 
-def chosen(query: Mapping[str, str], bundled: Bundled, limits: Limits) -> tuple[dict[str, str], str, Config, list[str]]:
-    """From an address: files of bundled pictures, the recipe, the settings, and the names that were not understood."""
+def chosen(
+    query: Mapping[str, str], bundled: Bundled, limits: Limits
+) -> tuple[dict[str, str], str, Config, list[str], list[str]]:
+    """From an address: files of bundled pictures, the recipe, the settings, the names that were not understood, and
+    what was changed to fit the page's controls.
+    """
     query, pictures, ignored = dict(query), {}, []
     for name, entries in (("content", bundled["photos"]), ("style", bundled["styles"])):
         if name in query:
@@ -66,8 +72,8 @@ def chosen(query: Mapping[str, str], bundled: Bundled, limits: Limits) -> tuple[
                 pictures[name] = files[value]
             else:
                 ignored.append(name)
-    recipe, config, others = from_address(query, limits)
-    return pictures, recipe, config, [*ignored, *others]
+    recipe, config, others, changes = from_address(query, limits)
+    return pictures, recipe, config, [*ignored, *others], changes
 
 
 def pair(handlers: Handlers, pictures: Mapping[str, str], bundled: Bundled) -> Updates:
