@@ -8,13 +8,23 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import sys
 import threading
 from importlib.util import find_spec
 from pathlib import Path
 
+from styletransfer import StyleTransferError
+from styletransfer.studio.surroundings import mend_proxies, upload_folder
+
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it when it is imported
 if os.environ.get("SPACE_ID"):  # all visitors come by way of the Space's proxy, which names their addresses
     os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
+try:
+    os.environ["GRADIO_TEMP_DIR"] = upload_folder(os.environ.get("GRADIO_TEMP_DIR"))
+except StyleTransferError as error:
+    sys.exit(f"error: {error}")
+if note := mend_proxies():
+    print(f"* {note}")
 if find_spec("spaces"):  # ZeroGPU's package has to come before torch, and the functions that need a GPU before launch
     import spaces  # noqa: F401
 
@@ -31,6 +41,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve the app.")
     parser.add_argument("--host", help="address to listen on (default: this computer alone)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
+    parser.add_argument("--root-path", metavar="/PATH", help="path of the app behind a proxy that takes it away")
     parser.add_argument("--share", action="store_true", help="also open a public link, by way of Gradio's servers")
     parser.add_argument("--auth", metavar="NAME:PASSWORD", help="ask visitors for a name and a password")
     parser.add_argument("--weights", help="file of the weights for the VGG networks")
@@ -52,8 +63,13 @@ def main() -> None:
         "share": options.share,
         "auth": auth,
         "mcp_server": options.mcp,
+        "root_path": options.root_path,
     }
-    web_app, _, _ = demo.launch(prevent_thread_lock=True, **address, **page.launch_options(server, EXAMPLES))
+    try:
+        web_app, _, _ = demo.launch(prevent_thread_lock=True, **address, **page.launch_options(server, EXAMPLES))
+    except (OSError, OverflowError):
+        place = f"{options.host or '127.0.0.1'}:{options.port or 'any port'}"
+        parser.error(f"cannot serve at {place}: the port is in use, or the address is not of this computer")
     page.add_health(demo, web_app, server.limits)
     threading.Thread(target=warm_up, args=[server.limits], daemon=True).start()  # the page need not wait for it
     demo.block_thread()

@@ -412,12 +412,21 @@ def test_settings_come_back_from_a_picture_made_here(browser: Any, small: Any, a
         assert page.locator("#quality input:checked").get_attribute("value") == "draft"
 
 
+def test_a_picture_without_settings_changes_none_and_says_so(page: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "without.png")
+    unfold(page, "adjust")
+    page.locator("#settings > button").click()
+    page.locator("#restore input[type=file]").set_input_files(tmp_path / "without.png")
+    page.locator(".toast-body").wait_for()
+    wait_for_status(page, "The settings are as they were.")
+
+
 def test_an_address_presets_the_page(browser: Any, address: str) -> None:
     with visit(browser, address, "?style=wave&content=harbour&strength=70&quality=best&size=9999") as page:
-        wait_for_status(page, "Not understood in the address: size.")
+        wait_for_status(page, "Changed in the address: size is 2048 here, not 9999.")
         unfold(page, "adjust")
         has_value(page, "strength", "70")
-        has_value(page, "size", "512")
+        has_value(page, "size", "2048")
         assert page.locator("#quality input:checked").get_attribute("value") == "best"
         for name, file in (("#content img", "harbour.jpg"), ("#style img", "wave-look.webp")):
             assert page.locator(name).get_attribute("src").endswith(file)

@@ -52,6 +52,7 @@ INSIDE = {  # a folder's own ranks
     "weights": {"sources": 0, "local": 0, "cache": 1, "hub": 2},
     "distill": {"losses": 0, "layers": 0, "pictures": 0, "course": 1, "program": 2, "__main__": 3},
     "studio": {
+        "surroundings": 0,
         "server": 0,
         "worker": 0,
         "task": 0,

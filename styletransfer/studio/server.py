@@ -22,6 +22,24 @@ class Limits:
     zero: bool = False  # ZeroGPU: each run borrows a GPU, in another process
     waiting: int = 2  # unfinished runs of one visitor, in the queue or computing
 
+    def clipped(self, config: Config) -> dict[str, float]:
+        """The settings that the page's controls cannot show, each with the nearest value that they can.
+
+        Whole numbers above 2^53 are rounded by JavaScript.
+        """
+        bounds = {
+            "size": (128, self.size),
+            "style_scale": (0.25, self.style_scale),
+            "history": (1, self.history),
+            "seed": (0, 2**53),
+        }
+        values = {name: getattr(config, name) for name in bounds}
+        nearest = {
+            name: high if isinstance(values[name], str) else min(max(values[name], low), high)
+            for name, (low, high) in bounds.items()
+        }
+        return {name: value for name, value in nearest.items() if value != values[name]}
+
     def exceeded(self, config: Config) -> dict[str, float]:
         """The settings that are above their limit (or no number), each with its limit."""
         limits = {name: getattr(self, name) for name in ("size", "style_scale", "history")}
