@@ -31,6 +31,7 @@ if find_spec("spaces"):  # ZeroGPU's package has to come before torch, and the f
     import styletransfer.studio.frames  # noqa: F401
 
 from styletransfer import Config, allocator, page
+from styletransfer.engine import Engine, Here, add_flags, chosen
 from styletransfer.studio.server import Limits, Server
 from styletransfer.studio.wording import describe
 
@@ -46,15 +47,20 @@ def main() -> None:
     parser.add_argument("--auth", metavar="NAME:PASSWORD", help="ask visitors for a name and a password")
     parser.add_argument("--weights", help="file of the weights for the VGG networks")
     parser.add_argument("--mcp", action="store_true", help="also serve the endpoints as MCP tools (needs gradio[mcp])")
+    add_flags(parser)
     options = parser.parse_args()
     if options.mcp and find_spec("mcp") is None:
         parser.error("--mcp needs an extra package: pip install 'gradio[mcp]'")
     if options.auth and ":" not in options.auth:
         parser.error("--auth needs a name and a password with a colon between them")
+    try:
+        engine = chosen(options)
+    except StyleTransferError as error:
+        parser.error(str(error))
     allocator.keep()
     logging.basicConfig(format="%(message)s")
     logging.getLogger("styletransfer").setLevel(logging.INFO)
-    server = Server.here(options.weights)
+    server = Server.here(options.weights, engine)
     demo = page.build_demo(server, EXAMPLES)
     auth = tuple(options.auth.split(":", 1)) if options.auth else None
     address = {
@@ -70,15 +76,17 @@ def main() -> None:
     except (OSError, OverflowError):
         place = f"{options.host or '127.0.0.1'}:{options.port or 'any port'}"
         parser.error(f"cannot serve at {place}: the port is in use, or the address is not of this computer")
-    page.add_health(demo, web_app, server.limits)
-    threading.Thread(target=warm_up, args=[server.limits], daemon=True).start()  # the page need not wait for it
+    page.add_health(demo, web_app, server.limits, engine.workers)
+    threading.Thread(target=warm_up, args=[server.limits, engine], daemon=True).start()  # the page need not wait for it
     demo.block_thread()
 
 
-def warm_up(limits: Limits) -> None:
+def warm_up(limits: Limits, engine: Engine) -> None:
     """Import torch, load the network, and print in a line what computes here and the limits."""
     bounds = f"at most {limits.size} pixels, {limits.steps} steps, {limits.seconds:g} s a picture"
-    if not limits.zero:
+    if not isinstance(engine, Here):
+        bounds = f"{engine.workers} workers of Ray; {bounds}"
+    elif not limits.zero:
         from styletransfer.studio.frames import network_for
 
         network = network_for(Config())

@@ -746,6 +746,17 @@ def served() -> Iterator[str]:
         demo.close(verbose=False)
 
 
+def test_the_page_runs_as_many_jobs_at_a_time_as_there_are_workers() -> None:
+    two: Any = SimpleNamespace(workers=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        pages = {1: demo, 2: app.page.build_demo(Server(engine=two), app.EXAMPLES)}
+        gc.collect()
+    for at_once, page in pages.items():
+        runs = [event for event in page.fns.values() if event.concurrency_id == "paint"]
+        assert len(runs) >= 4 and {event.concurrency_limit for event in runs} == {at_once}
+
+
 def test_what_the_page_does_with_itself_is_no_endpoint(served: str) -> None:
     assert sorted(Client(served, verbose=False).view_api(return_format="dict")["named_endpoints"]) == [
         "/options",
@@ -776,7 +787,8 @@ def test_a_shared_link_names_the_address_that_a_proxy_tells(served: str) -> None
 def test_operators_see_that_it_runs_and_what_is_waiting(served: str) -> None:
     health = httpx.get(f"{served}healthz").json()
     assert health["status"] == "ok" and health["ready"] is True
-    assert (health["running"], health["waiting"]) == (0, 0) and health["limits"]["size"] == server.limits.size
+    assert (health["workers"], health["running"], health["waiting"]) == (1, 0, 0)
+    assert health["limits"]["size"] == server.limits.size
 
 
 def test_the_way_past_the_queue_is_closed(served: str) -> None:

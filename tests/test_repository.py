@@ -60,8 +60,9 @@ INSIDE = {  # a folder's own ranks
         "job": 2,
         "frames": 3,
         "kept": 4,
-        "session": 5,
-        "series": 6,
+        "elsewhere": 5,
+        "session": 6,
+        "series": 7,
     },
     "transfer": {"records": 0, "scales": 0, "run": 1, "loop": 2},
     "page": {

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..config import Config
+from ..engine import Engine, Here
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,13 @@ def limits(environment: Mapping[str, str], gpu: bool) -> Limits:
 
 @dataclass(frozen=True)
 class Server:
-    """What this process offers; `weights` is the file given on its command line."""
+    """What this process offers; `weights` is the file given on its command line, `engine` what paints."""
 
     limits: Limits = Limits()
     weights: str | None = None
+    engine: Engine = Here()  # noqa: RUF009
 
     @classmethod
-    def here(cls, weights: str | None = None) -> Server:
+    def here(cls, weights: str | None = None, engine: Engine | None = None) -> Server:
         """A server with the limits of this computer."""
-        return cls(limits(os.environ, os.path.exists("/dev/nvidiactl")), weights)
+        return cls(limits(os.environ, os.path.exists("/dev/nvidiactl")), weights, engine or Here())
