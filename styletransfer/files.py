@@ -7,6 +7,14 @@ import secrets
 from pathlib import Path
 
 
+def cache_folder() -> Path:
+    """The folder of what is kept between runs: STYLETRANSFER_CACHE, else the user's cache folder; it may not exist."""
+    root = os.environ.get("STYLETRANSFER_CACHE")
+    return Path(
+        root or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "styletransfer")
+    )
+
+
 def write_atomically(path: Path, data: bytes, *, sync: bool = False) -> None:
     """Write through a hidden temporary file in the same folder, which then takes the target's name.
 

@@ -15,10 +15,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from .machine import decided, fastest
+
 OUT, IN = 4, 6  # sides of a block of outputs and of its inputs
 WORKSPACE = 2**22  # values that are transformed at a time, so that they stay in the CPU's caches
-# Least input and output channels, and least product of both: smaller layers are not faster this way.
-CHANNELS, PRODUCT = 64, 64 * 96
+CHANNELS = 64  # least number of inputs and of outputs: smaller layers are not faster this way
+# Least product of both, where this algorithm beats the library with 128 inputs and outputs and where it does not: with
+# AVX2 it did from 64 x 96 on, on a processor with AVX-512 from 128 x 144 on.
+PRODUCT, LATE_PRODUCT = 64 * 96, 128 * 144
 
 # Transforms of Lavin and Gray 2016, section 4.3 (B^T, G, A^T), for the points 0, +-1, +-2 and infinity.
 INPUTS = (
@@ -72,8 +76,22 @@ def pays(module: nn.Module) -> TypeGuard[nn.Conv2d]:
         and module.weight.dtype == torch.float32
         and not module.weight.requires_grad
         and min(module.in_channels, module.out_channels) >= CHANNELS
-        and module.in_channels * module.out_channels >= PRODUCT
+        and module.in_channels * module.out_channels >= least_product()
     )
+
+
+def least_product() -> int:
+    """Inputs times outputs from which on this algorithm is faster on this machine."""
+    return PRODUCT if decided("Winograd pays at 128 x 128 channels", _is_faster) else LATE_PRODUCT
+
+
+@torch.no_grad()
+def _is_faster() -> bool:
+    """Whether it beats the library at 128 x 128 channels."""
+    library = nn.Conv2d(128, 128, 3, padding=1).to(memory_format=torch.channels_last).requires_grad_(False)
+    maps = torch.ones(1, 128, 48, 64).contiguous(memory_format=torch.channels_last)
+    own = WinogradConv2d(library)
+    return fastest(lambda: own(maps)) < fastest(lambda: library(maps))
 
 
 def transformed(weight: Tensor) -> Tensor:

@@ -20,6 +20,14 @@ settings.register_profile("steady", derandomize=True, deadline=None, database=No
 settings.load_profile("steady")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache of the tests' own: they neither see nor change what this computer's user keeps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STYLETRANSFER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def network() -> Network:
     """A random VGG-shaped network of five narrow blocks in float64: the layers of Gatys et al., stride 16."""

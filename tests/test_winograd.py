@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -17,6 +18,11 @@ from styletransfer.features import DESIGNS, Network
 from styletransfer.winograd import WinogradConv2d, pays
 
 CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def _a_machine_where_it_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(winograd, "decided", lambda question, measure: True)
 
 
 def convolution(channels: int, wide: int, dtype: torch.dtype = torch.float64) -> nn.Conv2d:
@@ -81,6 +87,33 @@ def test_it_is_for_frozen_wide_float32_convolutions_on_the_cpu(
 ) -> None:
     module = nn.Conv2d(96, 96, 3, padding=1).requires_grad_(False)
     assert pays(change(module)) is expected
+
+
+@pytest.mark.parametrize(
+    ("faster", "kinds"), [(True, [WinogradConv2d] * 3), (False, [nn.Conv2d, nn.Conv2d, WinogradConv2d])]
+)
+def test_where_the_library_is_faster_only_the_widest_layers_use_it(
+    faster: bool, kinds: list[type], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.undo()
+    monkeypatch.setattr(winograd, "decided", lambda question, measure: faster)
+    network = Network("vgg19", DESIGNS["vgg19"], ["relu3_1"])
+    network.features.to_empty(device="cpu")
+    network.requires_grad_(False).to_working(CPU, torch.float32)
+    found = [type(module) for module in network.features if isinstance(module, nn.Conv2d)]
+    assert found == [nn.Conv2d, nn.Conv2d, *kinds]
+
+
+def _told(times: Iterator[float], run: Callable[[], object]) -> float:
+    run()
+    return next(times)
+
+
+def test_the_comparison_with_the_library_is_one_of_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    for seconds, expected in (([1.0, 2.0], True), ([2.0, 1.0], False)):
+        times = iter(seconds)
+        monkeypatch.setattr(winograd, "fastest", partial(_told, times))
+        assert winograd._is_faster() is expected
 
 
 def test_a_network_computes_its_wide_layers_with_it() -> None:

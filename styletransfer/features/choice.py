@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable
-from functools import cache
 
 import torch
 from torch import nn
 
 from ..config import Config, StyleTransferError
+from ..machine import decided, fastest
 from ..weights import BUILTIN, available, load_weights, on_disk
 from .designs import DESIGNS, Design, compact_design, compact_heads
 from .network import Network
@@ -44,22 +43,21 @@ def choose_dtype(config: Config, device: torch.device) -> torch.dtype:
     return torch.float32
 
 
-@cache
 def _bfloat16_pays() -> bool:
     """Whether this processor convolves clearly faster in bfloat16: some that have the instructions were measured at
     twice the speed of float32, some at six tenths of it.
     """
-    times = {}
-    for dtype in (torch.float32, torch.bfloat16):
+    return decided("bfloat16 pays", _bfloat16_is_faster)
+
+
+@torch.no_grad()
+def _bfloat16_is_faster() -> bool:
+    def seconds(dtype: torch.dtype) -> float:
         maps = torch.ones(1, 64, 96, 96, dtype=dtype).contiguous(memory_format=torch.channels_last)
         weight = torch.ones(64, 64, 3, 3, dtype=dtype).contiguous(memory_format=torch.channels_last)
-        seconds = []
-        for _ in range(5):
-            began = time.perf_counter()
-            nn.functional.conv2d(maps, weight, padding=1)
-            seconds.append(time.perf_counter() - began)
-        times[dtype] = min(seconds)
-    return times[torch.float32] > 1.2 * times[torch.bfloat16]
+        return fastest(lambda: nn.functional.conv2d(maps, weight, padding=1))
+
+    return seconds(torch.float32) > 1.2 * seconds(torch.bfloat16)
 
 
 def choose_network(config: Config, device: torch.device) -> tuple[str, str]:

@@ -13,7 +13,7 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor
 
-from ..files import write_atomically
+from ..files import cache_folder, write_atomically
 from .local import brief, digest
 from .sources import SOURCES
 
@@ -21,10 +21,7 @@ Report = Callable[[str], None]
 
 
 def cache_file(network: str) -> Path:
-    root = os.environ.get("STYLETRANSFER_CACHE")
-    if not root:
-        root = os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "styletransfer")
-    return Path(root) / f"{network}-features.safetensors"
+    return cache_folder() / f"{network}-features.safetensors"
 
 
 def load(network: str, report: Report) -> dict[str, Tensor]:

@@ -1,0 +1,75 @@
+"""What pays on this machine: measured once and kept beside the weights, so that every process here decides alike."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .files import cache_folder, write_atomically
+
+REPEATS = 5  # the fastest of so many counts: other programs' work only adds time
+
+
+def fastest(run: Callable[[], object]) -> float:
+    """Seconds of the fastest of a few calls."""
+    seconds = []
+    for _ in range(REPEATS):
+        began = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def decided(question: str, measure: Callable[[], bool]) -> bool:
+    """The answer kept for this processor, torch and number of threads; where there is none, it is measured and kept.
+
+    A file that is damaged or cannot be written is no error: the answer then holds for this process.
+    """
+    file = cache_folder() / "machine.json"
+    here = f"{_processor()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    if (file, here, question) not in _known:
+        kept = _kept(file)
+        answers = kept.get(here)
+        answers = answers if isinstance(answers, dict) else {}
+        if not isinstance(answers.get(question), bool):
+            answers[question] = measure()
+            _keep(file, {**kept, here: answers})
+        _known[file, here, question] = answers[question]
+    return _known[file, here, question]
+
+
+_known: dict[tuple[Path, str, str], bool] = {}
+
+
+def _keep(file: Path, answers: dict[str, Any]) -> None:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(file, json.dumps(answers, indent=1).encode())
+    except OSError:
+        pass
+
+
+def _kept(file: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads(file.read_bytes()) if os.path.isfile(file) else {}
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+@cache
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.processor()} {torch.backends.cpu.get_cpu_capability()}"
