@@ -16,6 +16,7 @@ from gradio.components.api_component import Api
 from gradio.data_classes import FileData
 
 from ..config import StyleTransferError
+from ..engine import Engine
 from ..recipes import RECIPES, recipe
 from ..studio.job import Job, checked
 from ..studio.server import Limits, Server
@@ -61,7 +62,7 @@ def add_api(server: Server, bundled: Bundled) -> None:
         with friendly():
             settings = dict(strength=strength, style_scale=brush, size=size, color=color, network=network, seed=seed)
             pictures = picture(content, "content", photos), picture(style, "style", paintings)
-            yield from painted(job_of(server, pictures, quality=quality, settings=settings))
+            yield from painted(job_of(server, pictures, quality=quality, settings=settings), server.engine)
 
     def options() -> dict[str, Any]:
         """What stylize can be asked for: networks, qualities and recipes, colours, bundled pictures, limits, defaults.
@@ -152,7 +153,7 @@ def job_of(server: Server, pictures: tuple[str, str], *, quality: Any, settings:
 # --- the run
 
 
-def painted(job: Job) -> Iterator[tuple[str | None, dict[str, Any]]]:
+def painted(job: Job, engine: Engine) -> Iterator[tuple[str | None, dict[str, Any]]]:
     """The status and losses of a run as it goes, then the file. Raises StyleTransferError."""
     from ..images import read_settings
     from ..studio.kept import Visit
@@ -160,7 +161,7 @@ def painted(job: Job) -> Iterator[tuple[str | None, dict[str, Any]]]:
 
     visit = Visit()  # for this run alone
     try:
-        with closing(run(job, visit)) as moments:
+        with closing(run(job, visit, engine=engine)) as moments:
             for frame, _ in moments:
                 yield None, {"status": frame.text, "progress": frame.progress, "losses": frame.losses}
         assert visit.current is not None

@@ -51,6 +51,9 @@ def build_demo(server: Server, folder: Path) -> gr.Blocks:
         wire_presets(handlers, bundled, page)
         wire_own(paint, paint.own, page)
         page.load(handlers.network_line, paint.controls["network"], paint.network_line, **AT_ONCE)
+    for event in page.fns.values():
+        if event.concurrency_id == "paint":
+            event.concurrency_limit = server.engine.workers
     page.queue(max_size=20, api_open=False)
     return page  # type: ignore[no-any-return]
 

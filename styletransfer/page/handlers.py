@@ -131,7 +131,7 @@ class Handlers:
         anew = job.start is None and options.get("resume") is None
         stored = None
         yield {parts.state: status(f"{note}Getting ready", 0)}
-        with friendly(), closing(run(job, visit, note=note, **options)) as moments:
+        with friendly(), closing(run(job, visit, note=note, engine=self.server.engine, **options)) as moments:
             for frame, kept in moments:
                 updates: Updates = {parts.state: status(f"{note}{frame.told}", frame.progress)}
                 if kept is None or frame.raw is None:

@@ -15,7 +15,7 @@ from ..studio.server import Limits
 from .crowd import jobs
 
 
-def add_health(demo: gr.Blocks, web_app: Any, limits: Limits) -> None:
+def add_health(demo: gr.Blocks, web_app: Any, limits: Limits, workers: int = 1) -> None:
     """Answer `/healthz` in a running web application, ahead of Gradio's own addresses."""
 
     def health(request: Request) -> JSONResponse:
@@ -24,6 +24,7 @@ def add_health(demo: gr.Blocks, web_app: Any, limits: Limits) -> None:
             {
                 "status": "ok",
                 "ready": "styletransfer.transfer" in sys.modules,  # torch is here
+                "workers": workers,
                 "running": len(running),
                 "waiting": len(waiting),
                 "limits": dataclasses.asdict(limits),

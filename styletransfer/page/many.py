@@ -58,7 +58,7 @@ def many_tab(handlers: Handlers) -> None:
             key = values[paint.key]
             if series is None or not series.add(added):
                 series, blend = Series(added), values[paint.blend]
-                make = partial(painted, series, blend=blend)
+                make = partial(painted, series, blend=blend, engine=handlers.server.engine)
                 key = start(key, "many", make, request, work=series, waiting=waiting, pictures=len(added))
         return {
             files: None,

@@ -54,7 +54,9 @@ def nine_tab(handlers: Handlers, bundled: Bundled, tabs: gr.Tabs) -> None:
             series = Series(places(handlers, values, styles))
             blend = values[paint.blend]
             options: Any = {"work": series, "waiting": waiting}
-            key = start(values[paint.key], "nine", lambda _: drafts(series, blend), request, **options)
+            key = start(
+                values[paint.key], "nine", lambda _: drafts(series, blend, handlers.server.engine), request, **options
+            )
         return {**buttons(running=True), state: status("Waiting for its turn", 0), paint.key: key}
 
     def show(key: Any) -> Iterator[Updates]:
