@@ -37,8 +37,8 @@ COLORS = ("style", "content", "match")
 STYLE_COLORS = ("keep", "match")
 
 # Default steps at each scale, for VGG-19 and for the compact network. Large shapes come about at the coarse scales,
-# where a step costs little: beside 12 and 16 steps there, 32 and 40 paint clear swirls into a sky for a few more percent
-# of the time. Judged by VGG-19, three pairs' loss is then 0.068 after 40 full-size steps, as it was after 54.
+# where a step costs little: beside 12 and 16 steps there, 32 and 40 paint clear swirls into a sky. Judged by VGG-19,
+# three pairs' loss is then 0.068 after 40 full-size steps, as it was after 54.
 STEPS, COMPACT_STEPS = (32, 40, 64), (32, 40, 40)
 
 LONGEST_SEQUENCE = 100  # the networks have 16 convolutions
