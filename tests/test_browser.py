@@ -400,6 +400,50 @@ def test_an_address_presets_the_page(browser: Any, address: str) -> None:
         assert shown_picture(page).endswith("harbour-wave.jpg")
 
 
+def test_nothing_is_lost_by_a_reload_or_a_broken_connection(browser: Any, address: str) -> None:
+    questions: list[str] = []
+    context = browser.new_context()  # of its own, since a broken connection writes to the console
+    page = context.new_page()
+    page.set_default_timeout(LONG)
+    page.on("dialog", lambda dialog: (questions.append(dialog.type), dialog.accept()))
+    page.goto(f"{address}/?size=256&style=wave")
+    page.wait_for_function("document.querySelector('#style img')?.src.includes('wave')")
+    page.click("#run")
+    wait_for_status(page, "· step")
+    page.reload()
+    wait_for_status(page, "· step")  # the preview goes on
+    assert page.locator("#stop").is_visible() and page.locator("#style img").get_attribute("src").endswith("wave.jpg")
+    has_value(page, "size", "256")
+    context.set_offline(True)
+    page.wait_for_timeout(3000)
+    context.set_offline(False)  # the page opens itself anew
+    wait_for_status(page, "Done in")
+    page.wait_for_selector("#keep-png:not([disabled])")
+    assert questions == []
+    page.wait_for_function("window.unsaved")
+    page.reload()
+    wait_for_status(page, "Done in")
+    assert questions == ["beforeunload"] and page.locator("#visit button img").count() == 1
+    page.reload()
+    wait_for_status(page, "Done in")
+    assert questions == ["beforeunload"]  # asked once
+    page.goto(f"{address}/?style=ink")  # a link is followed: it says what is shown
+    page.wait_for_function("document.querySelector('#style img')?.src.includes('ink')")
+    context.close()
+
+
+def test_drafts_are_found_again_and_stopped(small: Any) -> None:
+    small.get_by_role("tab", name="Nine styles").click()
+    small.click("#nine-run")
+    small.wait_for_function(f"{FILLED} >= 1")
+    small.reload()
+    small.get_by_role("tab", name="Nine styles").click()
+    wait_for_status(small, "Painting", "nine-status")
+    small.click("#nine-stop")
+    wait_for_status(small, "Stopped.", "nine-status")
+    assert small.locator("#nine-grid button img").count() == 9
+
+
 def test_two_visitors_paint_at_once_and_see_their_own(browser: Any, address: str, tmp_path: Path) -> None:
     with visit(browser, address, SMALL + "&style=wave") as one, visit(browser, address, SMALL + "&style=ink") as two:
         for page in (one, two):

@@ -23,6 +23,7 @@ from ..studio.wording import FIELDS, NAMES
 from .controls import Bundled
 from .errors import friendly
 from .parts import HEAVY
+from .visit import in_turn, turn
 
 DESCRIBED = ("size", "style_scale", "history", "steps", "seconds", "pixels")  # limits that a caller can run into
 LARGEST = 2**53  # JavaScript's largest whole number
@@ -61,7 +62,8 @@ def add_api(server: Server, bundled: Bundled) -> None:
         with friendly():
             settings = dict(strength=strength, style_scale=brush, size=size, color=color, network=network, seed=seed)
             pictures = picture(content, "content", photos), picture(style, "style", paintings)
-            yield from painted(job_of(server, pictures, quality=quality, settings=settings))
+            job = job_of(server, pictures, quality=quality, settings=settings)
+            yield from painted(job, server.limits.waiting)
 
     def options() -> dict[str, Any]:
         """What stylize can be asked for: networks, qualities and recipes, colours, bundled pictures, limits, defaults.
@@ -152,16 +154,18 @@ def job_of(server: Server, pictures: tuple[str, str], *, quality: Any, settings:
 # --- the run
 
 
-def painted(job: Job) -> Iterator[tuple[str | None, dict[str, Any]]]:
+def painted(job: Job, waiting: int) -> Iterator[tuple[str | None, dict[str, Any]]]:
     """The status and losses of a run as it goes, then the file. Raises StyleTransferError."""
     from ..images import read_settings
+    from ..studio.frames import Frame
     from ..studio.kept import Visit
     from ..studio.session import run
 
     visit = Visit()  # for this run alone
     try:
-        with closing(run(job, visit)) as moments:
-            for frame, _ in moments:
+        with closing(in_turn(run(job, visit), waiting)) as news:
+            for task, moment in news:
+                frame = moment[0] if moment else Frame(turn(task))
                 yield None, {"status": frame.text, "progress": frame.progress, "losses": frame.losses}
         assert visit.current is not None
         file = visit.current.file("png")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,10 @@ from ..studio.server import Server
 from ..studio.wording import as_text, command, describe, file_name, nearest_recipe
 from ..studio.worker import in_worker
 from .controls import QUALITIES
-from .crowd import check_turn
 from .errors import friendly, sorry
 from .look import curve_html, status
 from .parts import Parts, Updates, Values
-from .visit import visit_of
+from .visit import at_work, follow, start, task_of, turn, visit_of
 
 if TYPE_CHECKING:
     from ..studio.kept import Kept, Visit
@@ -37,11 +36,10 @@ class Handlers:
 
     # --- a run
 
-    def run(self, values: Values) -> Iterator[Updates]:
-        """Paint what the controls ask for."""
+    def run(self, values: Values) -> Updates:
+        """Start to paint what the controls ask for."""
         with friendly():
-            job = self.job_of(values)
-        yield from self.live(values[self.parts.key], job, blend=values[self.parts.blend])
+            return self.begin(values[self.parts.key], self.job_of(values), blend=values[self.parts.blend])
 
     def job_of(self, values: Values, **changes: Any) -> Job:
         """The job that the controls ask for; `init="image"` starts from the picture that is shown."""
@@ -64,66 +62,66 @@ class Handlers:
             start=start,
         )
 
-    def more(self, key: str | None) -> Iterator[Updates]:
+    def more(self, key: Any) -> Updates:
         """Continue the picture that is shown: to the end of a run that was stopped, or some steps further."""
         with friendly():
             kept = current(key)
             from ..studio.session import continuation
 
             job, resume = continuation(kept)
-        note = "" if resume else "The optimiser starts anew from the picture · "
-        yield from self.live(key, job, settings=kept.settings, blend=kept.blend, resume=resume, note=note)
+            note = "" if resume else "The optimiser starts anew from the picture · "
+            options: Any = {"settings": kept.settings, "blend": kept.blend, "resume": resume, "note": note}
+            return self.begin(key, job, **options)
 
-    def finer(self, key: str | None) -> Iterator[Updates]:
+    def finer(self, key: Any) -> Updates:
         """Paint the picture that is shown at the next size."""
         with friendly():
             kept = current(key)
             job = kept.job.finer(kept.raw.numpy())
             settings = replace(kept.settings, size=job.config.size)
-        yield from self.live(key, job, settings=settings, blend=kept.blend)
+            return self.begin(key, job, settings=settings, blend=kept.blend)
 
-    def live(self, key: str | None, job: Job, *, note: str = "", **options: Any) -> Iterator[Updates]:
-        """Paint a job and yield what the page shows of it; options as for the studio's `run`."""
-        from ..studio.kept import STORE, Visit
-        from ..studio.session import network_words, run
+    def begin(self, key: Any, job: Job, **options: Any) -> Updates:
+        """Start a run of the visit: Paint becomes Stop, and buttons that need a finished picture are disabled. Options
+        are the studio's.
+        """
+        from ..studio.session import run
 
-        parts, visit = self.parts, STORE.get(key) or Visit()
-        anew = job.start is None and options.get("resume") is None
-        stored = None
-        yield {parts.state: status(f"{note}loading the network", 0)}
-        with friendly(), closing(run(job, visit, note=note, **options)) as moments:
-            for frame, kept in moments:
-                if kept is None or frame.raw is None:
-                    updates: Updates = {parts.state: status(note + frame.text, 0)}
-                    if kept is not None and anew:  # the visitor's own picture, until there is a painted one
-                        updates[parts.result] = kept.before, kept.before
-                    yield updates
-                    continue
-                stored = stored or STORE.keep(key, visit)
-                text = f"{note}{frame.text} · {network_words(frame.metadata)}"
-                updates = {
-                    parts.key: stored,
-                    parts.result: (kept.before, kept.preview()),
-                    parts.state: status(text, frame.progress),
-                }
+        waiting = self.server.limits.waiting
+        key = start(key, "paint", lambda visit: run(job, visit, **options), work=job, waiting=waiting)
+        parts = self.parts
+        return {**self._buttons(running=True), parts.state: status("waiting for its turn", 0), parts.key: key}
+
+    def follow(self, key: Any) -> Iterator[Updates]:
+        """What the page shows of the visit's run, until it has ended."""
+        from ..studio.session import network_words
+
+        parts = self.parts
+        for task, moment in follow(key, "paint"):
+            frame, kept = moment or (None, None)
+            if frame is None:
+                yield {parts.state: status(turn(task), 0)}
+            elif kept is None or not kept.metadata:
+                updates: Updates = {parts.state: status(frame.text, 0)}
+                if kept is not None and kept.job.start is None:  # the visitor's own picture, until one is painted
+                    updates[parts.result] = kept.before, kept.before
+                yield updates
+            else:
+                text = f"{frame.text} · {network_words(kept.metadata)}"
+                updates = {parts.result: (kept.before, kept.preview()), parts.state: status(text, frame.progress)}
                 if frame.curve:
                     updates[parts.curve] = curve_html(frame.curve)
                 yield updates
 
     # --- around a run
 
-    def begin(self, request: gr.Request) -> Updates:
-        """Paint becomes Stop, and buttons that need a finished picture are disabled."""
-        check_turn(request, self.server.limits.waiting)
-        return {**self._buttons(running=True), self.parts.state: status("waiting for its turn", 0)}
-
-    def finish(self, key: str | None) -> Updates:
+    def finish(self, key: Any) -> Updates:
         """After a run, a stop or a failure: show the last picture and what can be done with it."""
-        parts, visit = self.parts, visit_of(key)
+        parts, visit, running = self.parts, visit_of(key), at_work(key, "paint")
         kept = visit.current if visit else None
-        buttons = self._buttons(running=False, kept=kept)
-        if visit is None or kept is None:
-            return {**buttons, parts.state: status(HINT)}
+        buttons = self._buttons(running, kept)
+        if visit is None or kept is None or running:
+            return {**buttons, parts.state: status("Painting" if running else HINT, 0 if running else None)}
         return {
             **buttons,
             parts.state: status(kept.note),
@@ -132,10 +130,32 @@ class Handlers:
             parts.visit: history(visit),
         }
 
+    def found(self, key: Any) -> Updates:
+        """Of a visit that comes back: its results, and the run at work or the last picture with its settings."""
+        visit, task = visit_of(key), task_of(key, "paint")
+        kept = visit.current if visit else None
+        if task and not task.ended and (kept is None or kept.job is not task.work):  # nothing is painted yet
+            settings = {**self.pair(task.work), **self.fill(task.work.config)}
+        elif kept is not None:
+            settings = {**self.pair(kept.job), **self.fill(kept.settings, kept.blend)}
+        else:
+            return self.strip(key)
+        return {**self.finish(key), **settings, **self.strip(key)}
+
+    def strip(self, key: Any) -> Updates:
+        """The results of the visit."""
+        visit = visit_of(key)
+        return {self.parts.visit: history(visit)} if visit and visit.results else {}
+
+    def pair(self, job: Job) -> Updates:
+        """The pictures of a job, those of them that are still here."""
+        files = [path if os.path.isfile(path) else None for path in (job.content, *job.styles)]
+        return dict(zip((self.parts.content, *self.parts.styles), [*files, *[None] * MAX_STYLES]))
+
     def _buttons(self, running: bool, kept: Kept | None = None) -> Updates:
         """Paint or Stop; Continue, Finer and the files are disabled where there is nothing to act on."""
         parts = self.parts
-        painted = kept is not None and bool(kept.metadata)
+        painted = kept is not None and bool(kept.metadata) and not running
         larger = painted and kept is not None and max(kept.raw.shape[-2:]) < self.server.limits.size
         enabled = {parts.more: painted, parts.finer: larger, **dict.fromkeys(parts.keep.values(), painted)}
         return {
@@ -144,7 +164,7 @@ class Handlers:
             **{button: gr.update(interactive=able) for button, able in enabled.items()},
         }
 
-    def tint(self, key: str | None, color: str, blend: float) -> Any:
+    def tint(self, key: Any, color: str, blend: float) -> Any:
         """The picture that is shown in other colours, or blended with the photograph."""
         visit = visit_of(key)
         if visit is None or visit.current is None:
@@ -154,18 +174,16 @@ class Handlers:
             kept.settings, kept.blend = replace(kept.settings, color=color), min(100.0, max(0.0, float(blend)))
             return kept.before, kept.look()
 
-    def bring_back(self, key: str | None, event: gr.SelectData) -> Updates:
+    def bring_back(self, key: Any, event: gr.SelectData) -> Updates:
         """Show an earlier result, with its pictures and settings."""
-        parts, visit = self.parts, visit_of(key)
+        visit = visit_of(key)
         index = -1 if visit is None else len(visit.results) - 1 - int(event.index)
         if visit is None or not 0 <= index < len(visit.results):
             raise sorry("this picture is no longer kept here")
-        if visit.running:
+        if at_work(key, "paint"):
             raise sorry("a picture is being painted: wait for it, or stop it")
         visit.current = kept = visit.results[index]
-        job = kept.job
-        styles = dict(zip(parts.styles, [*job.styles, *[None] * MAX_STYLES]))
-        return {**self.finish(key), parts.content: job.content, **styles, **self.fill(kept.settings, kept.blend)}
+        return {**self.finish(key), **self.pair(kept.job), **self.fill(kept.settings, kept.blend)}
 
     # --- settings
 
@@ -214,7 +232,7 @@ class Handlers:
 # --- what a visit has
 
 
-def current(key: str | None) -> Kept:
+def current(key: Any) -> Kept:
     """The picture that is shown. Raises StyleTransferError where it is no longer kept."""
     visit = visit_of(key)
     if visit is None or visit.current is None:
@@ -234,10 +252,10 @@ def command_of(kept: Kept) -> str:
     return line if kept.job.regions is None else f"{line}\n# without the regions, which are painted on the page"
 
 
-def save(kind: str) -> Callable[[str | None], str]:
+def save(kind: str) -> Callable[[Any], str]:
     """A handler that makes the file of this kind."""
 
-    def make(key: str | None) -> str:
+    def make(key: Any) -> str:
         with friendly():
             return current(key).file(kind)
 

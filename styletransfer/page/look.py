@@ -10,12 +10,19 @@ import gradio as gr
 
 CSS = "".join(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.css")))
 
+# Leaving the page with a picture that has not been saved asks once.
+UNSAVED = "() => { window.unsaved = true }"
+GUARD = """() => addEventListener('beforeunload', event => {
+  if (window.unsaved) event.preventDefault()
+  window.unsaved = false
+})"""
 DARK = "() => { document.body.classList.toggle('dark') }"
 SHOW = "() => { if (innerWidth < 700) document.querySelector('#result').scrollIntoView({behavior: 'smooth'}) }"
 RANDOM = "() => Math.floor(Math.random() * 2 ** 31)"
 # Downloads the file that was made for this click.
 FETCH = """file => {
   if (!file) return
+  window.unsaved = false
   const link = document.createElement('a')
   link.href = file.url
   link.download = file.orig_name || file.path.split('/').pop()

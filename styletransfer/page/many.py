@@ -14,7 +14,7 @@ from .errors import friendly
 from .handlers import Handlers, history
 from .look import FETCH, status
 from .parts import AT_ONCE, PRIVATE, Updates, Values
-from .visit import follow, start, stop, task_of, turn, visit_of, wire_task
+from .visit import BEGIN, follow, start, stop, task_of, turn, visit_of, wire_return, wire_task
 
 if TYPE_CHECKING:
     from ..studio.series import Place, Series
@@ -27,7 +27,7 @@ HINT = (
 )
 
 
-def many_tab(handlers: Handlers) -> None:
+def many_tab(handlers: Handlers, page: gr.Blocks) -> None:
     """Lay the tab out and wire it up; the other picture and all settings are those of the Paint tab."""
     paint, waiting = handlers.parts, handlers.server.limits.waiting
     gr.HTML(f"<p>{HINT}</p>", elem_classes="hint", padding=False)
@@ -47,7 +47,7 @@ def many_tab(handlers: Handlers) -> None:
     )  # fmt: skip
     file = gr.File(visible="hidden", elem_id="many-file")
 
-    def begin(values: Values, request: gr.Request) -> Updates:
+    def begin(values: Values) -> Updates:
         from ..studio.series import Series
         from ..studio.series import pictures as painted
 
@@ -59,7 +59,7 @@ def many_tab(handlers: Handlers) -> None:
             if series is None or not series.add(added):
                 series, blend = Series(added), values[paint.blend]
                 make = partial(painted, series, blend=blend)
-                key = start(key, "many", make, request, work=series, waiting=waiting, pictures=len(added))
+                key = start(key, "many", make, work=series, waiting=waiting, pictures=len(added))
         return {
             files: None,
             halt: gr.update(interactive=True),
@@ -100,9 +100,11 @@ def many_tab(handlers: Handlers) -> None:
                 raise StyleTransferError("these pictures are no longer kept here: paint them once more")
             return str(task.work.zip())
 
-    begun = go.click(begin, {*paint.inputs, kind, files}, [files, halt, grid, state, paint.key], **AT_ONCE)
+    begun = go.click(begin, {*paint.inputs, kind, files}, [files, halt, grid, state, paint.key], **BEGIN)
     shown = [state, grid, save, paint.visit]
-    wire_task(paint.key, begun, show, finish, shown, [halt, *shown])
+    wiring: Any = (show, finish, shown, [halt, *shown])
+    wire_task(paint.key, begun.success, *wiring)
+    wire_return(page, paint.key, "many", *wiring)
     halt.click(stop("many"), paint.key, None, **AT_ONCE)
     made = save.click(make, paint.key, file, concurrency_limit=2, **PRIVATE)
     made.success(None, file, None, js=FETCH)

@@ -15,7 +15,7 @@ from .handlers import Handlers
 from .look import status
 from .paint import wire_run
 from .parts import AT_ONCE, Updates, Values
-from .visit import follow, start, stop, task_of, turn, wire_task
+from .visit import BEGIN, at_work, follow, start, stop, task_of, turn, wire_return, wire_task
 
 if TYPE_CHECKING:
     from ..studio.series import Place, Series
@@ -28,7 +28,7 @@ HINT = "The photograph of the Paint tab, painted small. Pick the one that you li
 PICK = "Pick the one that you like: it is painted in full."
 
 
-def nine_tab(handlers: Handlers, bundled: Bundled, tabs: gr.Tabs) -> None:
+def nine_tab(handlers: Handlers, bundled: Bundled, tabs: gr.Tabs, page: gr.Blocks) -> None:
     """Lay the tab out and wire it up; pictures and all other settings are those of the Paint tab."""
     paint, waiting = handlers.parts, handlers.server.limits.waiting
     gr.HTML(f"<p>{HINT}</p>", elem_classes="hint", padding=False)
@@ -46,7 +46,7 @@ def nine_tab(handlers: Handlers, bundled: Bundled, tabs: gr.Tabs) -> None:
     def buttons(running: bool) -> Updates:
         return {go: gr.update(interactive=not running), halt: gr.update(interactive=running)}
 
-    def begin(values: Values, request: gr.Request) -> Updates:
+    def begin(values: Values) -> Updates:
         from ..studio.series import Series, drafts
 
         with friendly():
@@ -54,7 +54,7 @@ def nine_tab(handlers: Handlers, bundled: Bundled, tabs: gr.Tabs) -> None:
             series = Series(places(handlers, values, styles))
             blend = values[paint.blend]
             options: Any = {"work": series, "waiting": waiting}
-            key = start(values[paint.key], "nine", lambda _: drafts(series, blend), request, **options)
+            key = start(values[paint.key], "nine", lambda _: drafts(series, blend), **options)
         return {**buttons(running=True), state: status("Waiting for its turn", 0), paint.key: key}
 
     def show(key: Any) -> Iterator[Updates]:
@@ -65,12 +65,14 @@ def nine_tab(handlers: Handlers, bundled: Bundled, tabs: gr.Tabs) -> None:
     def finish(key: Any) -> Updates:
         task = task_of(key, "nine")
         if task is None or task.latest is None:
-            return {**buttons(running=False), state: status("Stopped." if task and task.stopped else "")}
+            return {**buttons(at_work(key, "nine")), state: status("Stopped." if task and task.stopped else "")}
         text = f"Stopped. {PICK}" if task.stopped else PICK
-        return {**buttons(running=False), state: status(text), grid: pictures(task.work)}
+        return {**buttons(not task.ended), state: status(text), grid: pictures(task.work)}
 
-    begun = go.click(begin, {*paint.inputs, kind}, [go, halt, state, paint.key], **AT_ONCE)
-    wire_task(paint.key, begun, show, finish, [state, grid], [go, halt, state, grid])
+    begun = go.click(begin, {*paint.inputs, kind}, [go, halt, state, paint.key], **BEGIN)
+    wiring: Any = (show, finish, [state, grid], [go, halt, state, grid], False)
+    wire_task(paint.key, begun.success, *wiring)
+    wire_return(page, paint.key, "nine", *wiring)
     halt.click(stop("nine"), paint.key, None, **AT_ONCE)
 
     def pick(key: Any, event: gr.SelectData) -> Updates:
@@ -89,8 +91,7 @@ def nine_tab(handlers: Handlers, bundled: Bundled, tabs: gr.Tabs) -> None:
 
     chosen = [*paint.styles, paint.controls["strength"], paint.controls["style_scale"], tabs]
     picked = grid.select(pick, paint.key, chosen, **AT_ONCE)
-    full = wire_run(handlers, picked.success, handlers.run, paint.inputs)
-    paint.stop.click(None, cancels=[full])
+    wire_run(handlers, picked.success, handlers.run, paint.inputs)
 
 
 def places(handlers: Handlers, values: Values, styles: Sequence[Mapping[str, str]] | None) -> list[Place]:

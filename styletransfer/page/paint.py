@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -27,14 +27,15 @@ from .controls import (
 from .errors import friendly
 from .handlers import HINT, Handlers, save
 from .inputs import Canvas, Picture
-from .parts import AT_ONCE, HEAVY, PRIVATE, Parts, Updates, Values
+from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
+from .visit import BEGIN, stop, wire_task
 
 SOURCES: Any = ["upload", "clipboard", "webcam"]
 BRUSHES = ("Pink", "Blue", "Amber", "Green")
 FILES = {"png": "Save PNG", "jpg": "Save JPEG", "webp": "Timelapse"}
 
 
-def paint_tab(server: Server, bundled: Bundled, key: gr.State) -> Handlers:
+def paint_tab(server: Server, bundled: Bundled, key: Any) -> Handlers:
     """Lay the tab out and wire it up."""
     examples = bundled["results"]
     first: Mapping[str, str] = next(iter(examples), {})
@@ -251,23 +252,15 @@ def lay_command(parts: Parts) -> None:
 def wire_runs(handlers: Handlers) -> None:
     """Paint, Continue and Finer: one Stop stops all of them, and what comes after them is the same."""
     parts = handlers.parts
-    runs = [
-        wire_run(handlers, parts.run.click, handlers.run, parts.inputs),
-        wire_run(handlers, parts.more.click, handlers.more, parts.key),
-        wire_run(handlers, parts.finer.click, handlers.finer, parts.key),
-    ]
+    wire_run(handlers, parts.run.click, handlers.run, parts.inputs)
+    wire_run(handlers, parts.more.click, handlers.more, parts.key)
+    wire_run(handlers, parts.finer.click, handlers.finer, parts.key)
     parts.run.click(None, js=look.SHOW)
-    parts.stop.click(None, cancels=runs)
+    parts.stop.click(stop("paint"), parts.key, None, **AT_ONCE)
 
 
-def wire_run(
-    handlers: Handlers, trigger: Callable[..., Any], run: Callable[[Any], Iterator[Updates]], inputs: Any
-) -> Any:
-    """Have an event start a run, and return the event to cancel."""
+def wire_run(handlers: Handlers, trigger: Callable[..., Any], begin: Callable[..., Updates], inputs: Any) -> None:
+    """Have an event start a run, follow it, and finish."""
     parts = handlers.parts
-    options: Any = {"show_progress": "minimal", "show_progress_on": [parts.state], "api_visibility": "private"}
-    begun = trigger(handlers.begin, None, [*parts.buttons, parts.state], **AT_ONCE)
-    running = begun.success(run, inputs, [parts.key, parts.result, parts.state, parts.curve], **HEAVY, **options)
-    for end in (running.then, running.failure):  # after a stop both happen
-        end(handlers.finish, parts.key, parts.shown, **AT_ONCE)
-    return running
+    begun = trigger(begin, inputs, [parts.key, *parts.buttons, parts.state], **BEGIN)
+    wire_task(parts.key, begun.success, handlers.follow, handlers.finish, parts.seen, parts.shown)

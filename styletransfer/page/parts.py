@@ -20,7 +20,7 @@ Updates = dict[Any, Any]  # what a handler returns: new values of components; th
 class Parts:
     """The components of the Paint tab: set by the layout, and used by handlers as keys of what they read and change."""
 
-    key: gr.State  # of the visit, once there is something to keep
+    key: Any  # of the visit, which the browser stores
     content: Picture
     styles: list[Picture]
     shares: list[gr.Slider]  # of each style
@@ -53,6 +53,11 @@ class Parts:
     def buttons(self) -> list[gr.Button]:
         """The buttons that a run changes."""
         return [self.run, self.stop, self.more, self.finer, *self.keep.values()]
+
+    @property
+    def seen(self) -> list[Any]:
+        """What changes while a run is followed."""
+        return [self.result, self.state, self.curve]
 
     @property
     def shown(self) -> list[Any]:

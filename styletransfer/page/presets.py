@@ -15,6 +15,9 @@ from .errors import friendly
 from .handlers import HINT, Handlers
 from .look import status
 from .parts import AT_ONCE, PRIVATE, Updates
+from .visit import anew, task_of, wire_task
+
+NAVIGATION = "key => [key, performance.getEntriesByType('navigation')[0]?.type ?? '']"  # `navigate`, `reload`, …
 
 
 def wire_presets(handlers: Handlers, bundled: Bundled, page: gr.Blocks) -> None:
@@ -24,13 +27,22 @@ def wire_presets(handlers: Handlers, bundled: Bundled, page: gr.Blocks) -> None:
     def restore(file: str | None) -> Updates:
         return restored(handlers, file)
 
-    def preset(request: gr.Request) -> Any:
+    again, navigation = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
+
+    def opened(key: Any, navigation: str, request: gr.Request) -> Any:
+        """What the visit has, unless a link was followed: then what the link asks for."""
         query = dict(request.query_params or {})
-        return from_query(handlers, query, bundled) if query else gr.skip()
+        if query and (navigation == "navigate" or task_of(key, "paint") is None):
+            shown = {**from_query(handlers, query, bundled), **handlers.strip(key)}
+        else:
+            shown = handlers.found(key)
+        return {**shown, **anew(again, key, "paint")} or gr.skip()
 
     outputs = [*parts.settings, parts.state]
     parts.restore.upload(restore, parts.restore, outputs, **PRIVATE)
-    page.load(preset, None, [*outputs, parts.content, parts.styles[0], parts.result], **AT_ONCE)
+    changed = {*outputs, *parts.shown, parts.content, *parts.styles, again}
+    page.load(opened, [parts.key, navigation], list(changed), js=NAVIGATION, **AT_ONCE)
+    wire_task(parts.key, again.change, handlers.follow, handlers.finish, parts.seen, parts.shown)
 
 
 def restored(handlers: Handlers, file: str | None) -> Updates:

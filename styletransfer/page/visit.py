@@ -1,25 +1,29 @@
-"""A visit's tasks: started by a click, followed by the page, and stopped by another click."""
+"""A visit's tasks: started by a click, followed by the page, and found again by a page that is opened anew."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.context import LocalContext
 
+from ..config import StyleTransferError
 from ..studio.task import LINE
 from .errors import friendly
-from .parts import AT_ONCE, Updates
+from .look import UNSAVED
+from .parts import AT_ONCE, PRIVATE, Updates
 
 if TYPE_CHECKING:
     from ..studio.kept import Visit
     from ..studio.task import Task
 
+# A task is started by an event of Gradio's queue: only to those the browser adds what ZeroGPU knows a visitor by.
+BEGIN: dict[str, Any] = {"concurrency_limit": 20, "concurrency_id": "begin", **PRIVATE}
 # Following computes nothing, but each follower takes one of the 40 threads that Gradio has for handlers.
-FOLLOW: dict[str, Any] = {"concurrency_limit": 20, "concurrency_id": "follow", "api_visibility": "private"}
-Begin = Callable[..., Updates]
-Follow = Callable[[Any], Iterator[Updates]]
-Finish = Callable[[Any], Updates]
+FOLLOW: dict[str, Any] = {"concurrency_limit": 20, "concurrency_id": "follow", **PRIVATE}
 
 
 def visit_of(key: Any) -> Visit | None:
@@ -35,11 +39,20 @@ def task_of(key: Any, name: str) -> Task | None:
     return visit.tasks.get(name) if visit else None
 
 
+def anew(again: gr.Textbox, key: Any, name: str) -> Updates:
+    """A new text where a task is at work: its change has the page follow it."""
+    return {again: secrets.token_hex(4)} if at_work(key, name) else {}
+
+
+def at_work(key: Any, name: str) -> bool:
+    task = task_of(key, name)
+    return task is not None and not task.ended
+
+
 def start(
     key: Any,
     name: str,
     make: Callable[[Visit], Generator[Any, None, None]],
-    request: gr.Request,
     *,
     work: Any,
     waiting: int,
@@ -50,11 +63,20 @@ def start(
     """
     from ..studio.kept import STORE, Visit
 
-    visit = visit_of(key) or Visit()
-    owners = {visit: waiting, **({request.client.host: 2 * waiting} if request.client else {})}
-    visit.tasks[name] = task = LINE.start(make(visit), work, owners)
+    visit = visit_of(key)
+    if visit is None:
+        key, visit = None, Visit()
+    if at_work(key, name) and not visit.tasks[name].stopped:
+        raise StyleTransferError("a picture is being painted for you already: wait for it, or stop it")
+    visit.tasks[name] = task = LINE.start(make(visit), work, {visit: waiting, **address(waiting)})
     task.patience *= pictures
     return STORE.keep(key, visit)
+
+
+def address(waiting: int) -> dict[Any, int]:
+    """A visitor's address with the tasks that it may have: twice a visitor's, since several people can share it."""
+    request = LocalContext.request.get(None)
+    return {request.client.host: 2 * waiting} if request and request.client else {}
 
 
 def stop(name: str) -> Callable[[Any], None]:
@@ -68,11 +90,23 @@ def stop(name: str) -> Callable[[Any], None]:
 
 
 def follow(key: Any, name: str) -> Iterator[tuple[Task, Any]]:
-    """The task, with what is new of it until it has ended; an error that stopped it is raised as a sentence."""
+    """The task, with what is new of it until it has ended; an error that ended it is raised as a sentence."""
     with friendly():
         if task := task_of(key, name):
-            for latest in task.follow():
+            with closing(task.follow()) as news:
+                for latest in news:
+                    yield task, latest
+
+
+def in_turn(items: Generator[Any, None, None], waiting: int) -> Generator[tuple[Task, Any], None, None]:
+    """The same for a generator that takes its turn and belongs to no visit: it ends with its only follower."""
+    task = LINE.start(items, owners=address(waiting))
+    try:
+        with closing(task.follow()) as news:
+            for latest in news:
                 yield task, latest
+    finally:
+        task.stop()
 
 
 def turn(task: Task) -> str:
@@ -81,8 +115,40 @@ def turn(task: Task) -> str:
     return f"Waiting for its turn · {ahead} before it" if ahead else "Starting"
 
 
-def wire_task(key: Any, begun: Any, follow: Follow, finish: Finish, seen: list[Any], ended: list[Any]) -> None:
-    """After the event that started a task, follow it and finish; `seen` and `ended` are what these change."""
-    options: Any = {"show_progress": "hidden", **FOLLOW}
-    following = begun.success(follow, key, seen, **options)
+def wire_task(
+    key: Any,
+    started: Any,
+    follow: Callable[[Any], Iterator[Updates]],
+    finish: Callable[[Any], Updates],
+    seen: list[Any],
+    ended: list[Any],
+    precious: bool = True,
+) -> None:
+    """After the event that started a task, follow it, and finish; `seen` and `ended` are what these change. Precious
+    pictures are not left behind without a question.
+    """
+    following = started(follow, key, seen, **FOLLOW)
+    if precious:
+        following.success(None, js=UNSAVED)
     following.then(finish, key, ended, **AT_ONCE)
+
+
+def wire_return(
+    page: gr.Blocks,
+    key: Any,
+    name: str,
+    follow: Callable[[Any], Iterator[Updates]],
+    finish: Callable[[Any], Updates],
+    seen: list[Any],
+    ended: list[Any],
+    precious: bool = True,
+) -> None:
+    """When the page is opened, show what the visit has of a task; one that is at work is followed again."""
+    again = gr.Textbox(visible="hidden")
+
+    def found(key: Any) -> Any:
+        shown = {} if task_of(key, name) is None else finish(key)
+        return {**shown, **anew(again, key, name)} or gr.skip()
+
+    page.load(found, key, [*ended, again], **AT_ONCE)
+    wire_task(key, again.change, follow, finish, seen, ended, precious)

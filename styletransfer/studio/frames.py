@@ -50,6 +50,11 @@ class Frame:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "step": None}
 
+    @property
+    def light(self) -> Frame:
+        """The frame without its pictures and what continues the run."""
+        return replace(self, content=None, raw=None, step=None)
+
 
 def on_borrowed_gpu(seconds: Callable[..., int]) -> Callable[[Function], Function]:
     """Decorate a generator so that ZeroGPU runs it in a process with a GPU, for at most so many seconds of its

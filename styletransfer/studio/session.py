@@ -22,7 +22,7 @@ from .wording import describe
 logger = logging.getLogger(__name__)
 
 
-Moment = tuple[Frame, Kept | None]  # nothing is kept until the pictures have been read
+Moment = tuple[Frame, Kept | None]  # without its pictures, which are kept once they have been read
 
 
 def run(
@@ -52,7 +52,7 @@ def run(
                     if kept not in visit.results:
                         visit.add(kept, shown)
                     outcome, visit.touched = "stopped", time.monotonic()
-                yield frame, kept
+                yield frame.light, kept
         if kept is not None:
             outcome = kept.metadata["outcome"] if kept.metadata else "nothing to do"
             kept.note = note + ended(kept, time.monotonic() - began)

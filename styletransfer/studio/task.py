@@ -15,6 +15,7 @@ from ..config import StyleTransferError
 PATIENCE = 120.0  # seconds that a task goes on while nobody follows it
 MOST_TASKS = 24  # unfinished ones
 LOOK, ALIVE = 0.25, 1.0  # seconds between two looks at whether to end, and between two signs of life
+TOO_MANY = "your pictures are already waiting to be painted: wait for one of them, or stop it"
 NEXT_TURN = object()  # yielded by a task of several pictures: others may take their turn now
 Items = Generator[Any, None, None]
 Owners = Mapping[Hashable, int]
@@ -116,9 +117,7 @@ class Line:
             if len(self.tasks) >= MOST_TASKS:
                 raise StyleTransferError(f"{MOST_TASKS} pictures are waiting to be painted here: try again in a minute")
             if any(self.unfinished(owner) >= most for owner, most in task.owners.items()):
-                raise StyleTransferError(
-                    "your pictures are already waiting to be painted: wait for one of them, or stop it"
-                )
+                raise StyleTransferError(TOO_MANY)
             self.tasks.append(task)
         # On ZeroGPU the caller's context has the request that the lent GPU is asked for with.
         threading.Thread(target=copy_context().run, args=[task.run], daemon=True).start()
