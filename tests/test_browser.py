@@ -400,11 +400,19 @@ def test_an_address_presets_the_page(browser: Any, address: str) -> None:
         assert shown_picture(page).endswith("harbour-wave.jpg")
 
 
-def test_nothing_is_lost_by_a_reload_or_a_broken_connection(browser: Any, address: str) -> None:
-    questions: list[str] = []
-    context = browser.new_context()  # of its own, since a broken connection writes to the console
+@pytest.fixture
+def leaving(browser: Any) -> Iterator[Any]:
+    """A page whose stream may break, which Gradio writes to the console."""
+    context = browser.new_context()
     page = context.new_page()
     page.set_default_timeout(LONG)
+    yield page
+    context.close()
+
+
+def test_nothing_is_lost_by_a_reload_or_a_broken_connection(leaving: Any, address: str) -> None:
+    questions: list[str] = []
+    page, context = leaving, leaving.context
     page.on("dialog", lambda dialog: (questions.append(dialog.type), dialog.accept()))
     page.goto(f"{address}/?size=256&style=wave")
     page.wait_for_function("document.querySelector('#style img')?.src.includes('wave')")
@@ -429,19 +437,20 @@ def test_nothing_is_lost_by_a_reload_or_a_broken_connection(browser: Any, addres
     assert questions == ["beforeunload"]  # asked once
     page.goto(f"{address}/?style=ink")  # a link is followed: it says what is shown
     page.wait_for_function("document.querySelector('#style img')?.src.includes('ink')")
-    context.close()
 
 
-def test_drafts_are_found_again_and_stopped(small: Any) -> None:
-    small.get_by_role("tab", name="Nine styles").click()
-    small.click("#nine-run")
-    small.wait_for_function(f"{FILLED} >= 1")
-    small.reload()
-    small.get_by_role("tab", name="Nine styles").click()
-    wait_for_status(small, "Painting", "nine-status")
-    small.click("#nine-stop")
-    wait_for_status(small, "Stopped.", "nine-status")
-    assert small.locator("#nine-grid button img").count() == 9
+def test_drafts_are_found_again_and_stopped(leaving: Any, address: str) -> None:
+    leaving.goto(address)
+    wait_for_status(leaving, "Choose a picture")
+    leaving.get_by_role("tab", name="Nine styles").click()
+    leaving.click("#nine-run")
+    leaving.wait_for_function(f"{FILLED} >= 1")
+    leaving.reload()
+    leaving.get_by_role("tab", name="Nine styles").click()
+    wait_for_status(leaving, "Painting", "nine-status")
+    leaving.click("#nine-stop")
+    wait_for_status(leaving, "Stopped.", "nine-status")
+    assert leaving.locator("#nine-grid button img").count() == 9
 
 
 def test_two_visitors_paint_at_once_and_see_their_own(browser: Any, address: str, tmp_path: Path) -> None:
