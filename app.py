@@ -53,7 +53,7 @@ def main() -> None:
         "auth": auth,
         "mcp_server": options.mcp,
     }
-    web_app, _, _ = demo.launch(prevent_thread_lock=True, **address, **page.launch_options(server))
+    web_app, _, _ = demo.launch(prevent_thread_lock=True, **address, **page.launch_options(server, EXAMPLES))
     page.add_health(demo, web_app, server.limits)
     threading.Thread(target=warm_up, args=[server.limits], daemon=True).start()  # the page need not wait for it
     demo.block_thread()

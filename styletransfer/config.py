@@ -36,8 +36,8 @@ KEEPS = ("best", "last")
 COLORS = ("style", "content", "match")
 STYLE_COLORS = ("keep", "match")
 
-# Steps at each scale where the settings leave them to the network. The last 30 lower the loss of VGG-19's picture by
-# 5 %, and that of the compact network's by 1.5 %, since VGG-19 is the judge: there they would be felt as a wait alone.
+# Default steps at each scale, for VGG-19 and for the compact network. Judged by VGG-19, the last 30 of 84 steps lower
+# the loss of its own picture by 5 % but that of the compact network's picture by 1.5 % only.
 STEPS, COMPACT_STEPS = (12, 16, 84), (12, 16, 54)
 
 LONGEST_SEQUENCE = 100  # the networks have 16 convolutions
@@ -52,14 +52,14 @@ def canonical_layer(name: str) -> str:
 
     Raises StyleTransferError for any other form of name.
     """
-    found = _LAYER.fullmatch(name.strip().lower())
-    if not found:
+    match = _LAYER.fullmatch(name.strip().lower())
+    if not match:
         raise StyleTransferError(
             f"unknown layer {_shown(name)}: layers are named like relu4_2, conv4_2 or block4_conv2"
         )
-    if found[3]:
-        return f"relu{found[3]}_{found[4]}"
-    return found[0]
+    if match[3]:
+        return f"relu{match[3]}_{match[4]}"
+    return match[0]
 
 
 def _option(
@@ -71,7 +71,7 @@ def _option(
     low: float = -math.inf,
     high: float = math.inf,
 ) -> Any:
-    """A field of Config with what its flag, its control and its check need to know; `item` is a tuple's."""
+    """A field of Config with what its flag, its control and its check need; `item` is the type of a tuple's entries."""
     return field(default=default, metadata={"help": help, "item": item, "choices": choices, "low": low, "high": high})
 
 
@@ -148,8 +148,9 @@ class Config:
         low=1,
         high=100000,
     )
-    # On four pairs at 320 px, 0.005 ended Best after three quarters of its time 1 % higher, 0.01 after six tenths 2 to
-    # 3 % higher. Our own qualities have none: their time is told beforehand, and a settled run cannot be continued.
+    # On four pairs at 320 px, 0.005 ended Best after three quarters of its time with a 1 % higher loss, 0.01 after six
+    # tenths with 2 to 3 % more. Draft, Balanced and Best use none: their time is announced, and a run that has ended
+    # this way cannot be continued.
     tolerance: float = _option(
         0.0, "a scale ends when ten steps lower the loss by less than this share; 0: never", low=0, high=1
     )
@@ -158,11 +159,13 @@ class Config:
     optimizer: str = _option("lbfgs", "optimiser of the pixels", choices=OPTIMIZERS)
     # Without a search L-BFGS was seen to stall or blow up on a grey photograph with a loud painting.
     line_search: str = _option("wolfe", "safeguard of L-BFGS's step length", choices=LINE_SEARCHES)
-    # With the spectrum as a first guess 20 pairs gained nothing over 10, and each costs two pictures of memory.
+    # With the spectrum's preconditioner 20 pairs gained nothing over 10, and a pair costs two pictures of memory.
     history: int = _option(10, "pairs of curvature that L-BFGS remembers", low=1, high=200)
-    # 60 steps with it did what 100 had done without; the published systems have none.
+    # 60 steps with it reach the loss of 100 without it; the published systems have none.
     preconditioner: str = _option(
-        "spectrum", "L-BFGS's first guess: by the curvature of each frequency, or none", choices=PRECONDITIONERS
+        "spectrum",
+        "initial inverse Hessian of L-BFGS: the curvature by frequency, or none",
+        choices=PRECONDITIONERS,
     )
     learning_rate: float = _option(
         0.02, "Adam's step in pixel_range; L-BFGS's where it has no search", low=1e-9, high=1e4
@@ -179,9 +182,9 @@ class Config:
     seed: int = _option(0, "seed of the noise that a run may start from", low=0, high=2**63 - 1)
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            value = _checked(each.name, getattr(self, each.name), each.default, each.metadata)
-            object.__setattr__(self, each.name, value)
+        for setting in fields(self):
+            value = _checked(setting.name, getattr(self, setting.name), setting.default, setting.metadata)
+            object.__setattr__(self, setting.name, value)
         if not _DEVICE.fullmatch(self.device):
             raise StyleTransferError(f"device {_shown(self.device)} cannot be used here: choose auto, cpu, cuda or mps")
         for names in ("content_layers", "style_layers"):
@@ -203,10 +206,10 @@ class Config:
         if list(self.scales) != sorted(self.scales) or not self.scales or self.scales[-1] != 1:
             raise StyleTransferError(f"scales must rise and end at 1, like 0.25,0.5,1: got {_shown(self.scales)}")
 
-    def steps(self, own: tuple[int, ...] = STEPS) -> tuple[int, ...]:
-        """Steps at each of the scales; `own` are the network's, for settings that leave it the choice."""
-        given = self.iterations or own
-        return (given + given[-1:] * len(self.scales))[: len(self.scales)]
+    def steps(self, default: tuple[int, ...] = STEPS) -> tuple[int, ...]:
+        """Steps at each of the scales; `default` are the network's own, used where `iterations` is empty."""
+        steps = self.iterations or default
+        return (steps + steps[-1:] * len(self.scales))[: len(self.scales)]
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON values (tuples become lists)."""
@@ -217,7 +220,7 @@ class Config:
         """The inverse of `to_dict`; settings left out have their defaults. Raises StyleTransferError."""
         if not isinstance(values, Mapping):
             raise StyleTransferError(f"settings must be names with values, got {_shown(values)}")
-        known = {each.name for each in fields(cls)}
+        known = {setting.name for setting in fields(cls)}
         unknown = sorted(map(_shown, set(values) - known))
         if unknown:
             raise StyleTransferError(f"unknown setting {unknown[0]}: the settings are {', '.join(sorted(known))}")
@@ -245,7 +248,7 @@ def _checked(name: str, value: Any, default: Any, rule: Mapping[str, Any]) -> An
             raise StyleTransferError(f"{name} must be a sequence, got {_shown(value)}")
         if len(value) > LONGEST_SEQUENCE:
             raise StyleTransferError(f"{name} has {len(value)} entries: at most {LONGEST_SEQUENCE} are allowed")
-        return tuple(_checked(name, each, rule["item"](), rule) for each in value)
+        return tuple(_checked(name, entry, rule["item"](), rule) for entry in value)
     if default is None or isinstance(default, str):
         if not (isinstance(value, str) or (default is None and value is None)):
             raise StyleTransferError(f"{name} must be text, got {_shown(value)}")

@@ -51,7 +51,7 @@ class Reconstruction(NamedTuple):
 
 
 def content_layers(network: Network) -> tuple[str, ...]:
-    """One loaded layer a block, shallow to deep: that which a run keeps, where the block has it, else the style's."""
+    """One loaded layer a block, shallow to deep: the content layer where the block has one, else its style layer."""
     kept = (layer for layer in network.design.content_layers if _has(network, layer))
     blocks = {layer[4]: layer for layer in (*style_layers(network), *kept)}
     return tuple(blocks[block] for block in sorted(blocks))
@@ -98,9 +98,9 @@ class GramLayer(NamedTuple):
 
 def gram_layers(images: Sequence[Tensor], network: Network, *, side: int = GRAM_SIDE) -> Iterator[GramLayer]:
     """The Gram matrices of pictures (1, 3, H, W) in [0, 1], the style first, at every style layer."""
-    found = [gram_moments(image, network, side=side) for image in images]
+    pictures = [gram_moments(image, network, side=side) for image in images]
     for layer in style_layers(network):
-        parts = [each[layer] for each in found]
+        parts = [moments_by_layer[layer] for moments_by_layer in pictures]
         peak = max(float(part.second.abs().max()) for part in parts)
         distances = [float(style_loss(part, parts[0], "gram", "relative", 0)) for part in parts]
         yield GramLayer(layer, tuple(gram_picture(part.second, peak) for part in parts), tuple(distances))
@@ -110,8 +110,8 @@ def gram_moments(image: Tensor, network: Network, *, side: int = GRAM_SIDE) -> d
     """The moments of a picture (1, 3, H, W) in [0, 1] at every style layer; `second` is the Gram matrix F F^T / M."""
     small = pixels.resize(image, pixels.fit_size(pixels.size_of(image), side))
     with torch.no_grad():
-        found = network(small.to(network.mean.device, network.mean.dtype), style_layers(network))
-        return {layer: moments(features) for layer, features in found.items()}
+        maps = network(small.to(network.mean.device, network.mean.dtype), style_layers(network))
+        return {layer: moments(features) for layer, features in maps.items()}
 
 
 def gram_picture(gram: Tensor, peak: float | None = None) -> Tensor:

@@ -52,24 +52,25 @@ def moments(features: Tensor, guide: Tensor | None = None) -> Moments:
 
 
 def moment_sums(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Sums of f (C,) and f f^T (C, C) over a map's positions, weighted by a guide: those of its parts add up to them.
+    """Sums of f (C,) and f f^T (C, C) over a map's positions, weighted by a guide. Additive: tile sums add up to the
+    whole map's.
 
     Guided Gram matrices of Gatys et al. 2017 (Controlling Perceptual Factors, section 4); the guide is their T^2.
     """
-    return tapped_sums(features, guide)[1:]
+    return sums_with_passthrough(features, guide)[1:]
 
 
-def tapped_sums(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-    """The features as they came, for the next layer to use, and their `moment_sums`.
+def sums_with_passthrough(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """The features (1, C, h, w) unchanged, for the next layer, and their `moment_sums`.
 
-    Where the next layer takes the features from here, its gradient and that of the sums meet in one place, with no
-    copy of the maps. That layer must make a gradient of its own, as convolutions and poolings do: it is written into.
+    Where the next layer takes the features from here, the sums' gradient is accumulated into the incoming gradient,
+    which saves a copy of the maps. The next layer must return a new gradient, as convolutions and poolings do.
     """
-    found: tuple[Tensor, Tensor, Tensor] = _TappedSums.apply(features, guide)
-    return found
+    features_and_sums: tuple[Tensor, Tensor, Tensor] = _SumsWithPassthrough.apply(features, guide)
+    return features_and_sums
 
 
-class _TappedSums(torch.autograd.Function):
+class _SumsWithPassthrough(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, guide: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         ctx.save_for_backward(features, guide)
@@ -87,15 +88,18 @@ class _TappedSums(torch.autograd.Function):
         onward, first, second = gradients
         if first is None and second is None:
             return onward, None
-        rows = _rows(widen(features))
-        weighted = rows if guide is None else rows * guide.reshape(-1, 1)
+        # A gradient in bfloat16 gains nothing from wider factors, which cost three copies of the maps. float16 has too
+        # small a range for them.
+        exact = widen if features.dtype == torch.float16 else lambda values: values
+        rows = _rows(exact(features))
+        weighted = rows if guide is None else rows * guide.reshape(-1, 1).to(rows.dtype)
         if onward is None:
             onward = torch.zeros_like(features)
-        gradient = _rows(widen(onward))  # a view of it, but for half precision
+        gradient = _rows(exact(onward))  # a view of it, but for float16
         if second is not None:
-            gradient.addmm_(weighted, second + second.T)
+            gradient.addmm_(weighted, (second + second.T).to(rows.dtype))
         if first is not None:
-            gradient += first if guide is None else first * guide.reshape(-1, 1)
+            gradient += (first if guide is None else first * guide.reshape(-1, 1)).to(rows.dtype)
         return gradient.view(*features.shape[-2:], -1).permute(2, 0, 1)[None].to(features.dtype), None
 
 
@@ -132,7 +136,7 @@ def widest(device: torch.device) -> torch.dtype:
 
 
 def squared_error(features: Tensor, target: Tensor) -> Tensor:
-    """|F - P|^2 (Gatys et al. 2015, eq. 1, without the 1/2): those of a map's parts add up to it."""
+    """|F - P|^2 (Gatys et al. 2015, eq. 1, without the 1/2). Additive: tile sums add up to the whole map's."""
     return (widen(features) - widen(target)).square().sum()
 
 
@@ -207,8 +211,8 @@ def _wasserstein_loss(measured: Moments, target: Moments, norm: str, channels: i
 
 
 def _regularised(part: Moments, eps: float) -> Tensor:
-    """Covariance plus `eps` and, beyond the source, what rounding may take: else a flat picture's would be
-    indefinite.
+    """Covariance plus `eps` and, beyond the source, a bound on its rounding errors: a flat picture's covariance would
+    otherwise be indefinite.
     """
     rounding = 16 * torch.finfo(part.second.dtype).eps * torch.trace(part.second.detach())
     eye = torch.eye(part.mean.numel(), dtype=part.mean.dtype, device=part.mean.device)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from itertools import repeat
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,9 +14,10 @@ from torch import Tensor
 
 from .config import Config
 from .features import Network, wanted_layers
-from .losses import Moments, content_scale, mix, squared_error, style_loss, tapped_sums, total_variation, widest
+from .losses import Moments, content_scale, mix, style_loss, total_variation, widest
+from .parts import Part, content_inside, measured
 from .pixels import Size, halve, size_of
-from .tiles import Sums, Tile, summed, tiles_of
+from .tiles import Map, Sums, Tile, summed, tiles_of
 
 # What strength 0 -> 50 or 50 -> 100 does to style over content, before the absent term at its end.
 STRENGTH_RATIO = 100.0
@@ -61,10 +63,10 @@ class Region:
 
 @dataclass(frozen=True)
 class Octave:
-    """One size of the picture: its tiles, and by layer each region's guide (None: everywhere) with its sum."""
+    """One size of the picture: its parts, and by layer the sum of each region's guide."""
 
-    tiles: list[Tile]
-    guides: dict[str, list[tuple[Tensor | None, float]]]
+    parts: list[Part]
+    counts: dict[str, list[float]]
 
 
 class Objective:
@@ -74,7 +76,8 @@ class Objective:
     that has no picture or whose weight is 0 is not built. `style_targets` of an earlier objective with the same styles,
     settings and network spare computing them again. `masks`, one (1, 1, h, w) in [0, 1] a style, give each style a
     region of its own, in which its statistics are matched (Gatys et al. 2017, section 4); styles whose mask is None
-    share what the others leave. `tile` is the side of the parts that are computed at a time, in pixels; 0: all at once.
+    share what the others leave. `tile` is the side of the parts that are computed at a time, in pixels; 0: all at once;
+    `mapped`, like Python's `map`, calls what computes them.
     """
 
     def __init__(
@@ -87,8 +90,10 @@ class Objective:
         *,
         masks: Sequence[Tensor | None] | None = None,
         tile: int = 0,
+        mapped: Map = map,
     ) -> None:
-        self.network, self.config, self.tile = network, config, tile
+        self.network, self.config, self.tile, self.mapped = network, config, tile, mapped
+        self._measure = partial(measured, network)
         content_layers, style_layers = wanted_layers(config, network.design)
         weights = term_weights(config)
         self.content_weights = _layer_weights(content_layers, config.content_layer_weights, weights.content)
@@ -110,22 +115,27 @@ class Objective:
             self.regions = self._regions(masks) if self.style_targets and self.style_weights else []
             if self.tv_weight and config.tv_norm == "relative":
                 models = [content] if content is not None else list(styles)
-                own = sum(float(_mean_variation(model, config.tv)) for model in models) / len(models)
-                self.tv_weight /= max(own, 1e-6)
+                variation = sum(float(_mean_variation(model, config.tv)) for model in models) / len(models)
+                self.tv_weight /= max(variation, 1e-6)
 
     # --- targets
 
     def _content_maps(self, content: Tensor) -> dict[str, Tensor]:
         """The content's activations, whole, in the number format that the network computes."""
         maps: dict[str, Tensor] = {}
-        for tile in self._tiles(size_of(content), list(self.content_weights)):
-            found = self.network.bare(tile.outside(content), self.content_weights)
-            for layer, part in found.items():
+        layers = tuple(self.content_weights)
+        tiles = self._tiles(size_of(content), layers)
+        mapped = self.mapped if len(tiles) > 1 else map
+        pieces = (tile.outside(content) for tile in tiles)
+        for tile, maps_inside in zip(
+            tiles, mapped(content_inside, repeat(self.network), pieces, tiles, repeat(layers))
+        ):
+            for layer, inside in maps_inside.items():
                 stride = self.network.reach(layer)[0]
-                inside = self.network.headed(layer, tile.of_own(part, stride))
                 if layer not in maps:
                     height, width = (length // stride for length in size_of(content))
-                    maps[layer] = inside.new_empty((1, inside.shape[1], height, width))
+                    shape = 1, inside.shape[1], height, width
+                    maps[layer] = inside.new_empty(shape).to(memory_format=torch.channels_last)  # as the features are
                 tile.of_whole(maps[layer], stride).copy_(inside)
         return maps
 
@@ -134,13 +144,10 @@ class Objective:
         layers = list(self.style_weights)
         octaves = []
         for image in self._pyramid(style):
-            tiles = self._tiles(size_of(image), layers)
-            guides: dict[str, list[tuple[Tensor | None, float]]] = {
-                layer: [(None, self._positions(size_of(image), layer))] for layer in layers
-            }
-            measure = partial(self._measure, contents={}, guides=guides)
-            sums = summed(image, tiles, measure)
-            octaves.append({layer: self._moments(sums, layer, 0, guides[layer][0][1]) for layer in layers})
+            size, everywhere = size_of(image), {layer: (None,) for layer in layers}
+            parts = [Part(tile, {}, everywhere) for tile in self._tiles(size, layers)]
+            sums = summed(image, parts, self._measure, self.mapped)
+            octaves.append({layer: self._moments(sums, layer, 0, self._positions(size, layer)) for layer in layers})
         return octaves
 
     def _regions(self, masks: Sequence[Tensor | None] | None) -> list[Region]:
@@ -183,15 +190,14 @@ class Objective:
             targets = self.content_targets if number == 0 else {}
             if not targets and not self.regions:
                 continue
-            measure = partial(self._measure, contents=targets, guides=octave.guides)
-            sums = summed(level, octave.tiles, measure)
+            sums = summed(level, octave.parts, self._measure, self.mapped)
             for layer in targets:
                 weight = self.content_weights[layer] / self.content_scales[layer]
                 contents[f"content/{layer}"] = weight * sums[f"{layer}/error"]
-            for layer, guides in octave.guides.items():
+            for layer, counts in octave.counts.items():
                 name = f"style/{layer}@1/{2**number}" if number else f"style/{layer}"
                 losses = []
-                for place, (region, (_, count)) in enumerate(zip(self.regions, guides)):
+                for place, (region, count) in enumerate(zip(self.regions, counts)):
                     if number >= len(region.targets) or not count:
                         continue
                     share = region.share / min(len(levels), len(region.targets))
@@ -217,33 +223,6 @@ class Objective:
             channels=self.network.channels(layer),
         )
 
-    def _measure(
-        self,
-        piece: Tensor,
-        tile: Tile,
-        contents: Mapping[str, Tensor],
-        guides: Mapping[str, Sequence[tuple[Tensor | None, float]]],
-    ) -> Sums:
-        """The additive sums of one tile: `LAYER/error` is a content layer's squared error, `LAYER/first/N` (C,) and
-        `LAYER/second/N` (C, C) are a style layer's moments in region N.
-        """
-        sums: Sums = {}
-
-        def tap(layer: str, maps: Tensor) -> Tensor:  # (1, C, h, w)
-            stride = self.network.reach(layer)[0]
-            if layer in contents:
-                inside = self.network.headed(layer, tile.of_own(maps, stride))
-                sums[f"{layer}/error"] = squared_error(inside, tile.of_whole(contents[layer], stride))
-            for place, (guide, _) in enumerate(guides.get(layer, ())):
-                inside = tile.of_own(maps, stride)
-                onward, first, second = tapped_sums(inside, None if guide is None else tile.of_whole(guide, stride))
-                maps = onward if inside is maps else maps
-                sums[f"{layer}/first/{place}"], sums[f"{layer}/second/{place}"] = first, second
-            return maps
-
-        self.network.bare(piece, {**contents, **guides}, tap)
-        return sums
-
     def _moments(self, sums: Sums, layer: str, region: int, count: float) -> Moments:
         first, second = (sums[f"{layer}/{moment}/{region}"] for moment in ("first", "second"))
         return Moments(count, first / count, second / count).through(self.network.head(layer))
@@ -267,10 +246,26 @@ class Objective:
         return self._octaves[size]
 
     def _octave(self, size: Size, octave: int) -> Octave:
+        contents = {} if octave else self.content_targets
         layers = list(self.style_weights) if self.regions else []
-        deepest = layers if octave else [*self.content_targets, *layers]
         guides = {layer: [self._guide(region, size, layer) for region in self.regions] for layer in layers}
-        return Octave(self._tiles(size, deepest) if deepest else [], guides)
+        deepest = [*contents, *layers]
+        parts = [self._part(tile, contents, guides) for tile in (self._tiles(size, deepest) if deepest else [])]
+        return Octave(parts, {layer: [count for _, count in pairs] for layer, pairs in guides.items()})
+
+    def _part(
+        self, tile: Tile, contents: Mapping[str, Tensor], guides: Mapping[str, Sequence[tuple[Tensor | None, float]]]
+    ) -> Part:
+        """A tile with its views of the content's maps and of the guides."""
+
+        def here(maps: Tensor | None, layer: str) -> Any:
+            return None if maps is None else tile.of_whole(maps, self.network.reach(layer)[0])
+
+        return Part(
+            tile,
+            {layer: here(maps, layer) for layer, maps in contents.items()},
+            {layer: [here(guide, layer) for guide, _ in pairs] for layer, pairs in guides.items()},
+        )
 
     def _guide(self, region: Region, size: Size, layer: str) -> tuple[Tensor | None, float]:
         """A region's mask at the layer's positions, each the mean over its square, and its sum."""

@@ -7,9 +7,9 @@ are therefore exact too, and there are no seams.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise, repeat
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -74,48 +74,62 @@ def _spans(length: int, side: int, stride: int, halo: int) -> list[Span]:
     return [Span((start, end), (max(0, start - margin), min(length, end + margin))) for start, end in pairwise(edges)]
 
 
+class Place(Protocol):
+    """Where a piece of a picture is: a tile, alone or with what is measured there."""
+
+    def outside(self, image: Tensor) -> Tensor: ...
+
+
 Sums = dict[str, Tensor]
-Measure = Callable[[Tensor, Tile], Sums]  # a tile's pixels with their halo, the tile -> additive sums by name
+Measure = Callable[[Tensor, Any], Sums]  # a tile's pixels with their halo, the tile -> additive sums by name
+Map = Callable[..., Iterable[Any]]  # Python's `map`, or one of its kind that shares the calls out
 
 
-def summed(image: Tensor, tiles: Sequence[Tile], measure: Measure) -> Sums:
+def summed(image: Tensor, tiles: Sequence[Place], measure: Measure, mapped: Map = map) -> Sums:
     """The sums of `measure` over all tiles, differentiable with respect to the image (1, 3, H, W).
 
     A single tile is just measured. Several are measured without storing their feature maps, and again one by one in
-    the backward pass (gradient checkpointing: Chen et al. 2016).
+    the backward pass (gradient checkpointing: Chen et al. 2016); `mapped` calls a function for each of them.
     """
     if len(tiles) == 1:
         return measure(image, tiles[0])
     names: list[str] = []
-
-    def values(pixels: Tensor, tile: Tile) -> tuple[Tensor, ...]:
-        sums = measure(pixels, tile)
-        names[:] = sums
-        return tuple(sums.values())
-
-    return dict(zip(names, _Summed.apply(image, tiles, values)))
+    sums = _Summed.apply(image, tiles, measure, mapped, names)
+    return dict(zip(names, sums))
 
 
 class _Summed(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, image: Tensor, tiles: Sequence[Tile], values: Callable[[Tensor, Tile], tuple[Tensor, ...]]
+        ctx: Any, image: Tensor, tiles: Sequence[Place], measure: Measure, mapped: Map, names: list[str]
     ) -> tuple[Tensor, ...]:
         ctx.save_for_backward(image)
-        ctx.tiles, ctx.values = tiles, values
-        sums: list[Tensor] = []
-        for tile in tiles:
-            tile_sums = values(tile.outside(image), tile)
-            sums = [a + b for a, b in zip(sums, tile_sums)] if sums else list(tile_sums)
-        return tuple(sums)
+        ctx.tiles, ctx.measure, ctx.mapped = tiles, measure, mapped
+        sums: Sums = {}
+        for tile_sums in mapped(_sums, repeat(measure), (tile.outside(image) for tile in tiles), tiles):
+            sums = {name: sums[name] + value for name, value in tile_sums.items()} if sums else tile_sums
+        names[:] = sums
+        return tuple(sums.values())
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None, None]:
         (image,) = ctx.saved_tensors
         gradient = torch.zeros_like(image)
-        for tile in ctx.tiles:
-            with torch.enable_grad():
-                pixels = tile.outside(image).detach().clone().requires_grad_(True)
-                (tile_gradient,) = torch.autograd.grad(ctx.values(pixels, tile), pixels, gradients)
+        pieces = (tile.outside(image) for tile in ctx.tiles)
+        tile_gradients = ctx.mapped(_gradient, repeat(ctx.measure), pieces, ctx.tiles, *map(repeat, gradients))
+        for tile, tile_gradient in zip(ctx.tiles, tile_gradients):
             tile.outside(gradient).add_(tile_gradient)
-        return gradient, None, None
+        return gradient, None, None, None, None
+
+
+def _sums(measure: Measure, piece: Tensor, tile: Place) -> Sums:
+    with torch.no_grad():
+        return measure(piece, tile)
+
+
+def _gradient(measure: Measure, piece: Tensor, tile: Place, *gradients: Tensor) -> Tensor:
+    """The gradient at a tile's pixels; `gradients` are those at its sums."""
+    with torch.enable_grad():
+        pixels = piece.detach().clone().requires_grad_(True)
+        (gradient,) = torch.autograd.grad(tuple(measure(pixels, tile).values()), pixels, gradients)
+    return gradient

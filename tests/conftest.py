@@ -1,14 +1,18 @@
-"""What the tests share: a small random network, and the folder of real pictures and weights where there is one."""
+"""What the tests share: a small random network, a Ray cluster, and the folder of real pictures and weights."""
 
 from __future__ import annotations
 
+import argparse
 import os
+from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from oracles import FIVE, SMALL, random_network
 
+from styletransfer.engine import Engine, Here, chosen
 from styletransfer.features import Design, Network
 
 # The same examples every time, and no deadline, which a busy machine would miss.
@@ -29,3 +33,21 @@ def shared() -> Path:
     if not (folder / "weights").is_dir():
         pytest.skip(f"no {folder.name}/weights: set STYLETRANSFER_SHARED to a folder with weights/ and images/")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Engine]:
+    """A Ray cluster on this computer with two workers of one thread; tests that need it are skipped without Ray."""
+    if find_spec("ray") is None:
+        pytest.skip("no Ray here: pip install 'ray>=2.50,<3'")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES", str(200 * 2**20))
+        patch.setattr(os, "cpu_count", lambda: 2)
+        engine = chosen(argparse.Namespace(engine="ray", workers=2, ray=None))
+    yield engine
+    engine.close()
+
+
+@pytest.fixture(params=["here", "ray"])
+def engine(request: pytest.FixtureRequest) -> Engine:
+    return Here() if request.param == "here" else request.getfixturevalue("cluster")

@@ -28,9 +28,9 @@ def noise(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Ten
     return torch.rand(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
 
 
-def relative_error(found: Tensor, wanted: Tensor) -> float:
+def relative_error(result: Tensor, wanted: Tensor) -> float:
     """|found - wanted| / |wanted|."""
-    return float((found.double() - wanted).norm() / wanted.norm())
+    return float((result.double() - wanted).norm() / wanted.norm())
 
 
 # --- networks
@@ -155,9 +155,9 @@ def mean_and_covariance(features: Tensor) -> tuple[Tensor, Tensor]:
     return mean, rows @ rows.T / rows.shape[1] - mean[:, None] * mean[None]
 
 
-def wasserstein(found: Tensor, wanted: Tensor) -> Tensor:
+def wasserstein(result: Tensor, wanted: Tensor) -> Tensor:
     """(|m - n|^2 + tr(S + T - 2 (T^1/2 S T^1/2)^1/2)) / C with 1e-4 on both diagonals."""
-    (mean, cov), (wanted_mean, wanted_cov) = mean_and_covariance(found), mean_and_covariance(wanted)
+    (mean, cov), (wanted_mean, wanted_cov) = mean_and_covariance(result), mean_and_covariance(wanted)
     eye = torch.eye(len(mean), dtype=mean.dtype)
     cov, wanted_cov = cov + 1e-4 * eye, wanted_cov + 1e-4 * eye
     root = newton_schulz_root(wanted_cov)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import io
+import itertools
 import json
 import logging
+import re
 import runpy
 import sys
 import threading
@@ -50,6 +53,7 @@ with warnings.catch_warnings():  # Gradio makes event loops that it leaves to th
     import app
     from styletransfer.page import controls, crowd, inputs, many, nine, presets
     from styletransfer.page import handlers as handling
+    from styletransfer.page import pictures as pictures_page
     from styletransfer.page import visit as visits
     from styletransfer.page.controls import EXPERT, LEFT_OUT, MAIN, QUALITY
     from styletransfer.page.errors import friendly
@@ -110,8 +114,13 @@ def shown(key: str | None) -> dict[str, Any]:
     """What the page shows after a run, by name."""
     names = {parts.run: "run", parts.stop: "stop", parts.more: "more", parts.finer: "finer", parts.state: "status"}
     names |= {parts.result: "result", parts.command: "command", parts.visit: "visit"}
-    names |= {button: kind for kind, button in parts.keep.items()}
+    names |= {button: kind for kind, button in parts.keep.items()} | {parts.copy: "copy", parts.send: "send"}
     return {names[part]: value for part, value in handlers.finish(key).items()}
+
+
+def saved(key: str | None, kind: str = "png") -> str:
+    """The file that a button makes."""
+    return handlers.save(kind)(key)[-1]
 
 
 def settings(updates: dict[Any, Any]) -> dict[str, Any]:
@@ -216,10 +225,11 @@ def test_a_broken_upload_gets_an_answer(pictures: tuple[str, str], tmp_path: Pat
         painted((str(tmp_path / "broken.png"), pictures[1]))
 
 
-def test_a_picture_of_too_many_pixels_is_refused(pictures: tuple[str, str]) -> None:
+def test_a_picture_of_too_many_pixels_is_refused_unless_it_can_be_scaled_down(pictures: tuple[str, str]) -> None:
     few = replace(handlers, server=Server(Limits(pixels=1000)))
-    with pytest.raises(gr.Error, match="40 x 32 pixels"):
+    with pytest.raises(gr.Error, match="36 x 36 pixels"):
         list(few.follow(few.run(given(pictures))[parts.key]))
+    assert list(few.follow(few.run(given((pictures[0], pictures[0])))[parts.key]))  # a JPEG of 40 x 32
 
 
 def test_the_network_in_use_is_told_and_what_to_do_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -249,34 +259,36 @@ def test_on_zerogpu_a_run_asks_for_the_gpu_a_little_longer_than_it_lasts(monkeyp
 
 def test_a_run_ends_with_a_picture_a_status_and_what_can_be_done_with_it(pictures: tuple[str, str]) -> None:
     key, yielded = painted(pictures)
-    assert "<svg" in yielded[-1][parts.curve] and "scale 2 of 2 · step 2 of 2" in yielded[-1][parts.state]
+    assert "<svg" in yielded[-1][parts.curve] and "Painting · 100 %" in yielded[-1][parts.state]
+    assert "scale 2 of 2 · step 2 of 2 · built-in network (no GPU) on CPU" in yielded[-1][parts.details]
     now = shown(key)
     assert "Done in" in now["status"] and "32 × 26" in now["status"]
-    assert "built-in network (no GPU) on CPU" in now["status"]
     assert (now["run"]["visible"], now["stop"]["visible"]) == (True, False)
     assert all(now[name]["interactive"] for name in ("more", "finer", "png", "jpg", "webp"))
+    assert now["finer"]["value"] == "Enlarge to 32"
     assert [load_image(file).shape[-2:] for file in now["result"]] == [(26, 32)] * 2
     assert now["command"].startswith("python -m styletransfer content.jpg style.png -o out.png")
     assert len(now["visit"]["value"]) == 1 and now["visit"]["visible"]
-    assert read_settings(handling.save("png")(key))["config"] == {**QUICK, "color": "style"}
+    assert read_settings(saved(key))["config"] == {**QUICK, "color": "style"}
 
 
 def test_before_there_is_a_picture_nothing_is_offered() -> None:
     now = shown(None)
     assert not any(now[name]["interactive"] for name in ("more", "finer", "png", "jpg", "webp"))
-    assert "result" not in now and handlers.tint("unknown", "match", 3) == gr.skip()
+    assert "result" not in now and "Not painted yet" in now["status"]
+    assert handlers.tint("unknown", None, "match", 3) == gr.skip()
     for click in (handlers.more, handlers.finer):
         with pytest.raises(gr.Error, match="no longer kept here"):
             click("unknown")
     with pytest.raises(gr.Error, match="no longer kept here"):
-        handling.save("png")("unknown")
+        saved("unknown")
 
 
 def test_the_pictures_shown_have_no_metadata_of_the_upload(pictures: tuple[str, str]) -> None:
     key, yielded = painted(pictures)
     with Image.open(pictures[0]) as upload:
         assert upload.getexif()[EXIF_ARTIST] == "somebody"
-    files = [*yielded[-1][parts.result], *shown(key)["result"], *(handling.save(kind)(key) for kind in FILES)]
+    files = [*yielded[-1][parts.result], *shown(key)["result"], *(saved(key, kind) for kind in FILES)]
     for file in files:
         with Image.open(file) as picture:
             assert not picture.getexif() and b"somebody" not in Path(file).read_bytes()
@@ -286,11 +298,11 @@ def test_the_pictures_shown_have_no_metadata_of_the_upload(pictures: tuple[str, 
 def test_colours_change_after_the_run(pictures: tuple[str, str], color: str) -> None:
     key, _ = painted(pictures)
     first = shown(key)["result"][1]
-    _, look = handlers.tint(key, color, 0)
+    _, look = handlers.tint(key, None, color, 0)[parts.result]
     kept = handling.current(key)
     wanted = recolor(kept.raw, load_image(pictures[0]), color)
     assert float((load_image(look) - wanted).abs().mean()) < 0.02 and look != first
-    assert read_settings(handling.save("png")(key))["config"]["color"] == color
+    assert read_settings(saved(key))["config"]["color"] == color
 
 
 def test_continue_goes_on_and_says_when_it_starts_anew(pictures: tuple[str, str]) -> None:
@@ -319,10 +331,49 @@ def test_a_stopped_run_is_closed_kept_and_continued_to_its_end(
     assert closed.is_set()
     now = shown(key)
     assert "Stopped: this is the picture so far." in now["status"] and now["more"]["interactive"]
-    assert read_settings(handling.save("png")(key))["outcome"] == "stopped"
+    assert read_settings(saved(key))["outcome"] == "stopped"
     followed(handlers.more, key)
     kept = handling.current(key)
     assert kept.metadata["outcome"] == "done" and kept.metadata["config"]["iterations"] == [40, 2]
+
+
+def test_a_run_that_is_stopped_before_its_first_picture_shows_the_photograph_to_the_end(
+    pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, paint = threading.Event(), session.paint
+
+    def unpainted(*arguments: Any) -> Iterator[Any]:
+        with closing(paint(*arguments)) as moments:
+            yield from itertools.takewhile(lambda frame: frame.raw is None, moments)
+            assert go_on.wait(60)
+            yield frames.Frame("still the first step")
+
+    monkeypatch.setattr(session, "paint", unpainted)
+    key = handlers.run(given(pictures))[parts.key]
+    task = visits.task_of(key, "paint")
+    assert task is not None
+    page = handlers.follow(key)
+    while parts.result not in (updates := next(page)):
+        pass
+    stop("paint")(key)
+    go_on.set()
+    for _ in range(6000):
+        time.sleep(0.01 * (not task.ended))
+    assert task.ended
+    for latest in [updates, *page, *handlers.follow(key)]:  # the file is still there
+        before, painting = latest[parts.result]
+        assert before == painting and load_image(before).shape[-2:] == (26, 32)
+        assert latest[parts.example] is None and "Getting ready" in latest[parts.state]
+    assert "Not painted yet" in shown(key)["status"] and shown(key)["run"]["visible"]
+
+
+def test_a_picture_that_is_continued_stays_until_there_is_another(pictures: tuple[str, str]) -> None:
+    key, _ = painted(pictures)
+    looks = [updates[parts.result] for updates in followed(handlers.more, key) if parts.result in updates]
+    assert looks and all(Path(before).name == "before.jpg" != Path(look).name for before, look in looks)
+    handling.current(key).step = None
+    states = [updates[parts.state] for updates in followed(handlers.more, key)]
+    assert any("The optimiser starts anew from the picture · Painting" in state for state in states)
 
 
 def test_finer_paints_at_the_next_size(pictures: tuple[str, str]) -> None:
@@ -446,8 +497,8 @@ def test_captions_tell_how_far_each_picture_is(pictures: tuple[str, str]) -> Non
 
 def test_a_picture_made_here_brings_its_settings_back(pictures: tuple[str, str]) -> None:
     key, _ = painted(pictures, strength=20, share1=10)
-    handlers.tint(key, "match", 30)
-    updates = presets.restored(handlers, handling.save("png")(key))
+    handlers.tint(key, None, "match", 30)
+    updates = presets.restored(handlers, saved(key))
     back, blend = settings(updates), updates[parts.blend]
     assert (back["strength"], back["color"], back["iterations"], blend) == (20, "match", "3, 2", 30)
     assert "The settings are back." in updates[parts.state] and "built-in" in updates[parts.network_line]
@@ -468,12 +519,13 @@ def test_an_address_names_bundled_pictures_only() -> None:
     query = {"content": "harbour", "style": "wave", "strength": "70"}
     pictures, _, config, ignored = presets.chosen(query, bundled, Limits())
     assert Path(pictures["content"]).name == "harbour.jpg" and config.strength == 70 and ignored == []
-    content, style, result = presets.pair(handlers, pictures, bundled).values()
-    assert (content, style) == tuple(pictures.values()) and Path(result[1]).name == "harbour-wave.jpg"
+    shown = presets.pair(handlers, pictures)
+    assert (shown[parts.content], shown[parts.styles[0]]) == tuple(pictures.values())
+    assert Path(shown[parts.result][1]).name == "harbour-wave-look.webp" and "A finished example" in shown[parts.state]
     pictures, _, _, ignored = presets.chosen({"content": "/etc/passwd", "style": "../night"}, bundled, Limits())
     assert pictures == {} and ignored == ["content", "style"]
-    content, _, result = presets.pair(handlers, {"content": bundled["photos"][1]["file"]}, bundled).values()
-    assert result == (content, content)
+    shown = presets.pair(handlers, {"content": bundled["photos"][1]["file"]})
+    assert shown[parts.result] == (shown[parts.content],) * 2 and "Not painted yet" in shown[parts.state]
 
 
 def queue_of(*sessions: str, group: str = "paint") -> Any:
@@ -629,12 +681,12 @@ def test_a_run_goes_on_without_its_page_and_is_found_again(
 
 def test_a_visit_is_found_with_its_last_picture_but_not_with_files_that_are_gone(pictures: tuple[str, str]) -> None:
     key, _ = painted(pictures, strength=20)
-    handlers.tint(key, "match", 30)
+    handlers.tint(key, None, "match", 30)
     Path(pictures[0]).unlink()
     found = handlers.found(key)
     assert (found[parts.content], found[parts.styles[0]]) == (None, pictures[1])
     assert (settings(found)["color"], found[parts.blend]) == ("match", 30)
-    assert {*found} <= {*parts.shown, *parts.settings, parts.content, *parts.styles}
+    assert {*found} <= {*parts.shown, *parts.settings, *parts.pictures}
 
 
 @pytest.mark.parametrize("key", [None, "unknown", 7, ["a"], {"a": 1}])
@@ -689,7 +741,7 @@ def test_examples_without_their_files_are_left_out(tmp_path: Path) -> None:
     bundled = controls.load_examples(tmp_path)
     assert [entry["title"] for entry in bundled["photos"]] == ["A"]
     a, b = str(tmp_path / "a.jpg"), str(tmp_path / "b.jpg")
-    assert bundled["results"] == [{"file": b, "content": a, "style": b}]
+    assert bundled["results"] == [{"file": b, "content": a, "style": b, "small": b, "look": b}]
 
 
 @pytest.mark.parametrize("text", ["", "{", "{}"])
@@ -707,12 +759,110 @@ def test_a_picture_is_chosen_by_its_number() -> None:
     assert choose(SimpleNamespace(index=1, value={"image": {"path": "/etc/passwd"}})) == "b"
 
 
+def test_tiles_are_named_and_know_the_picture_that_is_chosen() -> None:
+    bundled, page = controls.load_examples(app.EXAMPLES), page_controls()
+    for name, kind in (("photos", "photos"), ("styles", "styles"), ("pairs", "results")):
+        for entry in bundled[kind]:
+            assert f">{controls.title_of(entry)}<" in page[name].html_template
+    assert page["photos"].value == 0 and page["styles"].value == 0 and page["pairs"].value == -1
+    script = controls.marker(bundled["styles"])
+    files = json.loads(script.removeprefix("picture => ").removesuffix(".indexOf(picture?.path)"))
+    assert files == [entry["look"] for entry in bundled["styles"]]
+
+
+def test_a_bundled_style_is_shown_by_a_copy_and_painted_from_its_file() -> None:
+    slot, style = parts.styles[0], handlers.bundled["styles"][1]
+    shown = slot.postprocess(style["file"])
+    assert shown.path == style["look"] != style["file"] and slot.preprocess(shown) == style["file"]
+    assert slot.preprocess(gr.FileData(path="/tmp/mine.png")) == "/tmp/mine.png" and slot.preprocess(None) is None
+
+
+# --- what is shown before anything is painted
+
+
+def places(key: str | None = None, **pictures: str) -> dict[Any, Any]:
+    """The pictures in their places, and the last readable ones there: the first example's, but for the changes."""
+    first = handlers.bundled["results"][0]
+    slots = {"content": parts.content, "style": parts.styles[0]}
+    return {
+        parts.key: key,
+        **{slot: pictures.get(name, first[name]) for name, slot in slots.items()},
+        **{parts.good[slot]: first[name] for name, slot in slots.items()},
+    }
+
+
+def test_an_upload_is_shown_unpainted_in_place_of_the_last_picture(pictures: tuple[str, str]) -> None:
+    key, _ = painted(pictures)
+    updates = pictures_page.take(handlers, parts.content)(places(key, content=pictures[0]))
+    assert updates[parts.good[parts.content]] == pictures[0] and updates[parts.says[parts.content]] == ""
+    photograph, painting = updates[parts.result]
+    assert photograph.shape == (32, 40, 3) and painting is photograph and "Not painted yet" in updates[parts.state]
+    assert not any(updates[button]["interactive"] for button in parts.actions)
+    assert "result" not in shown(key)  # not even a run that fails now brings the last picture back
+
+
+def test_an_upload_that_cannot_be_read_gives_way_to_the_picture_that_was_there(tmp_path: Path) -> None:
+    broken = tmp_path / "<b>.png"
+    broken.write_bytes(b"no picture")
+    updates = pictures_page.take(handlers, parts.content)(places(content=str(broken)))
+    assert updates.pop(parts.content) == places()[parts.content]
+    assert "&lt;b&gt;.png" in updates.pop(parts.says[parts.content]) and updates == {}
+
+
+def test_another_style_leaves_the_painted_picture(pictures: tuple[str, str]) -> None:
+    key, _ = painted(pictures)
+    styles = handlers.bundled["styles"]
+    choose = pictures_page.choose(handlers, parts.styles[0], styles)
+    for key_given, changes in ((key, False), (None, True)):
+        updates = choose(places(key_given), SimpleNamespace(index=1))
+        assert updates[parts.styles[0]] == styles[1]["file"] and (parts.result in updates) is changes
+
+
+def test_nothing_that_is_chosen_disturbs_a_run(pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = pause(monkeypatch)
+    key = handlers.run(given(pictures, iterations="40, 2"))[parts.key]
+    wait_for_picture(key)
+    assert parts.result not in pictures_page.take(handlers, parts.content)(places(key, content=pictures[0]))
+    with pytest.raises(gr.Error, match="being painted"):
+        pictures_page.show_example(handlers, 0, key)
+    assert handling.current(key) is not None
+    stop("paint")(key)
+    go_on.set()
+    list(handlers.follow(key))
+
+
+def test_a_finished_example_is_saved_recoloured_and_blended() -> None:
+    entry = handlers.bundled["results"][0]
+    finished = load_image(entry["file"])
+    before = {button.elem_id: button for button in parts.actions}
+    assert [name for name, button in before.items() if not button.interactive] == ["keep-webp"]
+    key, example, file = handlers.save("png")(None, 0)
+    assert torch.equal(load_image(file), finished) and example is None and Path(file).name == "temple-night-640.png"
+    assert read_settings(file)["config"] == Config(size=640).to_dict()
+    photograph = resize(load_image(entry["content"]), finished.shape[-2:])
+    _, look = handlers.tint(key, example, "content", 0)[parts.result]
+    assert float((load_image(look) - recolor(finished, photograph, "content")).abs().mean()) < 0.02
+    handlers.tint(key, example, "content", 100)
+    assert (
+        float((load_image(saved(key)) - photograph).abs().max()) < 1 / 255 and read_settings(saved(key))["blend"] == 100
+    )
+    assert not shown(key)["webp"]["interactive"] and shown(key)["more"]["interactive"]
+
+
+def test_a_file_is_named_for_what_it_is(pictures: tuple[str, str], tmp_path: Path) -> None:
+    odd = tmp_path / ("we ird'<na>me" + "x" * 60 + ".jpg")
+    odd.write_bytes(Path(pictures[0]).read_bytes())
+    key, _ = painted((str(odd), pictures[1]))
+    assert Path(saved(key)).name == "we-ird-na-me" + "x" * 28 + "-style-32.png"
+    assert saved(key) != saved(key)  # each under a new path, so that no browser keeps an older one
+
+
 # --- over the network
 
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[str]:
-    web_app, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **app.page.launch_options(server))
+    web_app, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **app.page.launch_options(server, app.EXAMPLES))
     app.page.add_health(demo, web_app, server.limits)
     try:
         yield url
@@ -725,6 +875,26 @@ def test_what_the_page_does_with_itself_is_no_endpoint(served: str) -> None:
         "/options",
         "/stylize",
     ]
+
+
+def test_a_shared_link_shows_our_own_title_sentence_picture_and_icon(served: str) -> None:
+    answer = httpx.get(served, headers={"Accept-Encoding": "identity"})
+    told = dict(re.findall(r'<meta (?:property|name)="(og:[a-z:]+|description)" content="([^"]*)"', answer.text))
+    assert told["og:title"] == "Style Transfer: your picture, repainted"
+    assert told["og:description"] == told["description"] and "repainted" in told["description"]
+    assert told["og:url"] == served and "{url}" not in answer.text and 'content="Gradio"' not in answer.text
+    with Image.open(io.BytesIO(httpx.get(told["og:image"]).content)) as card:
+        assert card.size == (1200, 630) == (int(told["og:image:width"]), int(told["og:image:height"]))
+    icon = (app.EXAMPLES / "small" / "icon.png").read_bytes()
+    assert httpx.get(f"{served}favicon.ico").content == icon
+    compressed = httpx.get(served)
+    assert compressed.headers["content-encoding"] == "gzip"
+    assert int(compressed.headers["content-length"]) < len(answer.content) / 3
+
+
+def test_a_shared_link_names_the_address_that_a_proxy_tells(served: str) -> None:
+    page = httpx.get(served, headers={"X-Forwarded-Host": "example.org", "X-Forwarded-Proto": "https"}).text
+    assert '<meta property="og:image" content="https://example.org/card.jpg" />' in page
 
 
 def test_operators_see_that_it_runs_and_what_is_waiting(served: str) -> None:

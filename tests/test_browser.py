@@ -3,6 +3,7 @@ any answer of 400 or above, and any request to another server."""
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -88,8 +89,7 @@ def visit(browser: Any, address: str, query: str = "") -> Iterator[Any]:
     local = (address, "data:", "blob:")
     page.on("request", lambda asked: asked.url.startswith(local) or wrong.append(asked.url))
     page.goto(f"{address}/{query}")
-    wait_for_status(page, "Choose a picture")
-    page.wait_for_function("document.querySelector('#network-line')?.innerText.includes('network')")
+    page.wait_for_function("document.querySelector('#status p')?.innerText.match(/finished example|Not/)")
     yield page
     context.close()
     assert wrong == []
@@ -108,6 +108,7 @@ WATCH = """() => {
 def small(browser: Any, address: str) -> Iterator[Any]:
     """The page, set to the quickest run."""
     with visit(browser, address, SMALL) as page:
+        unfold(page, "adjust")
         has_value(page, "size", "128")
         yield page
 
@@ -118,11 +119,16 @@ def wait_for_status(page: Any, words: str, element: str = "status") -> None:
     )
 
 
+def unfold(page: Any, accordion: str) -> None:
+    page.locator(f"#{accordion} > button").click()
+
+
 def has_value(page: Any, control: str, value: str) -> None:
     sync_api.expect(page.locator(f"#{control} input[type=number]")).to_have_value(value, timeout=LONG)
 
 
 def make_small(page: Any) -> None:
+    unfold(page, "adjust")
     page.locator("#size input[type=number]").fill("128")
     page.keyboard.press("Tab")
     page.locator("#quality label").filter(has_text="Draft").click()
@@ -132,7 +138,7 @@ def work(page: Any, button: str = "run") -> None:
     """Click, and wait until there is a new result."""
     page.click(f"#{button}")
     page.wait_for_selector("#stop", state="visible")
-    wait_for_status(page, "· step")
+    wait_for_status(page, "Painting ·")
     wait_for_status(page, "Done in")
     page.wait_for_selector("#run", state="visible")
     page.wait_for_selector("#keep-png:not([disabled])")
@@ -149,6 +155,17 @@ def downloaded(page: Any, folder: Path, kind: str = "png") -> Path:
 
 def settings_of_download(page: Any, folder: Path) -> dict[str, Any]:
     return read_settings(downloaded(page, folder))
+
+
+def upload(page: Any, file: Path, slot: str = "content") -> None:
+    page.locator(f"#{slot} input[type=file]").set_input_files(file)
+    page.wait_for_function(
+        "([slot, name]) => document.querySelector(`#${slot} img`)?.src.includes(name)", arg=[slot, file.name]
+    )
+
+
+def wait_for_preview(page: Any) -> None:
+    page.wait_for_function("document.querySelectorAll('#result img')[1]?.src.endsWith('preview.jpg')")
 
 
 def shown_picture(page: Any) -> str:
@@ -168,9 +185,11 @@ def test_the_first_visit_shows_pictures(page: Any) -> None:
     for name in ("#content img", "#style img", "#result img >> nth=0", "#result img >> nth=1"):
         assert page.locator(name).evaluate("image => image.decode().then(() => image.naturalWidth)") > 0
     assert page.locator("#run").is_visible() and not page.locator("#stop").is_visible()
-    for button in ("more", "finer", "keep-png", "keep-jpg", "keep-webp"):
-        assert page.locator(f"#{button}").is_visible() and page.locator(f"#{button}").is_disabled()
-    assert page.locator("#network-line").inner_text().startswith("Painted by the built-in network (")
+    for button in ("keep-png", "more", "finer", "keep-jpg", "keep-webp"):
+        assert page.locator(f"#{button}").is_visible()
+    assert page.locator("#status").inner_text().startswith("A finished example. Press Paint, or drop in your photo.")
+    unfold(page, "expert")
+    page.locator("#network-line").filter(has_text="Painted by the built-in network (").wait_for()
     assert page.get_by_role("tab").all_inner_texts() == [
         "Paint",
         "Nine styles",
@@ -189,7 +208,8 @@ def test_an_example_is_painted_recoloured_blended_and_downloaded(page: Any, tmp_
     work(page)
     previews = [url for url in page.evaluate("[...window.seen]") if url and url.endswith("preview.jpg")]
     assert len(previews) >= 2
-    assert page.locator("#curve polyline").count() == 4  # the total and its three terms
+    unfold(page, "expert")
+    page.wait_for_function("document.querySelectorAll('#curve polyline').length == 4")  # the total and its three terms
 
     plain = downloaded(page, tmp_path)
     settings, painted = read_settings(plain), load_image(plain)
@@ -201,11 +221,11 @@ def test_an_example_is_painted_recoloured_blended_and_downloaded(page: Any, tmp_
         assert film.n_frames >= len(previews)
 
     shown = shown_picture(page)
-    page.locator("#color label").filter(has_text="Of the picture").click()
+    page.locator("#color label:has([value=content])").click()
     wait_for_another_picture(page, shown)
     assert settings_of_download(page, tmp_path)["config"]["color"] == "content"
     shown = shown_picture(page)
-    page.locator("#color label").filter(has_text="Of the style").click()
+    page.locator("#color label:has([value=style])").click()
     wait_for_another_picture(page, shown)
     shown = shown_picture(page)
     page.locator("#blend input[type=number]").fill("100")
@@ -219,9 +239,7 @@ def test_an_example_is_painted_recoloured_blended_and_downloaded(page: Any, tmp_
 
 def test_an_upload_is_painted_at_its_own_aspect(small: Any, tmp_path: Path) -> None:
     Image.linear_gradient("L").resize((300, 150)).save(tmp_path / "mine.png")
-    small.locator("#content button[aria-label='Remove Image']").click()
-    small.locator("#content input[type=file]").set_input_files(tmp_path / "mine.png")
-    small.wait_for_function("document.querySelector('#content img')?.src.includes('mine.png')")
+    upload(small, tmp_path / "mine.png")
     work(small)
     wait_for_status(small, "128 × 64")
 
@@ -230,7 +248,7 @@ def test_stop_keeps_the_picture_and_continue_goes_on_to_the_end(page: Any, tmp_p
     make_small(page)
     page.locator("#quality label").filter(has_text="Balanced").click()
     page.click("#run")
-    wait_for_status(page, "· step")
+    wait_for_preview(page)
     page.click("#stop")
     wait_for_status(page, "Stopped: this is the picture so far.")
     page.wait_for_selector("#run", state="visible")
@@ -254,14 +272,11 @@ def test_finer_is_larger_and_the_history_brings_the_first_back(small: Any, tmp_p
     assert settings_of_download(small, tmp_path)["config"]["size"] == 128
 
 
-def test_an_error_is_a_sentence_and_loses_nothing(page: Any, tmp_path: Path) -> None:
+def test_an_error_is_a_sentence_and_loses_nothing(page: Any) -> None:
     shown = shown_picture(page)
-    (tmp_path / "letter.png").write_text("no picture")
     page.locator("#style button[aria-label='Remove Image']").click()
-    page.locator("#style input[type=file]").set_input_files(tmp_path / "letter.png")
-    page.wait_for_function("document.querySelector('#style img')?.src.includes('letter.png')")
     page.click("#run")
-    page.locator(".toast-body").filter(has_text="'letter.png' is no picture").wait_for()
+    page.locator(".toast-body").filter(has_text="There is no style yet").wait_for()
     page.wait_for_selector("#run", state="visible")
     assert shown_picture(page) == shown
 
@@ -273,13 +288,19 @@ def test_styles_are_mixed(small: Any, tmp_path: Path) -> None:
     small.locator("#mix > button").click()
     small.locator("#more-styles button").nth(2).click()
     small.wait_for_function("document.querySelector('#style2 img')?.src.includes('glass')")
+    assert small.locator("#share1").is_visible() and "Stained glass" in small.locator("#share2").inner_text()
+    small.locator("#more-styles button").nth(2).click()
+    small.locator(".toast-body").filter(has_text="Stained glass is in the mix already").wait_for()
+    small.locator("#more-styles button").nth(3).click()
+    small.locator("#mixed3 button").filter(has_text="Remove").click()
+    small.locator("#mixed3").wait_for(state="hidden")
     small.locator("#share2 input[type=number]").fill("20")
     small.keyboard.press("Tab")
     work(small)
     settings = settings_of_download(small, tmp_path)
     assert settings["config"]["style_weights"] == [50, 20] and len(settings["sizes"]["styles"]) == 2
     small.locator("#settings > button").click()
-    small.locator("#command").get_by_text("--style-weights").wait_for()
+    assert "--style-weights" in small.locator("#command textarea").input_value()
 
 
 def test_a_region_is_painted_and_the_rest_stays_the_photograph(small: Any, tmp_path: Path) -> None:
@@ -328,7 +349,7 @@ def test_nine_styles_fill_fixed_places_and_one_is_painted_in_full(small: Any, tm
     assert small.evaluate(FILLED) < 9 and places.count() == 9
     places.nth(1).click()
     wait_for_status(small, "Done in")
-    assert small.locator("#style img").get_attribute("src").endswith(EXAMPLES["styles"][1]["file"])
+    assert small.locator("#style img").get_attribute("src").endswith("small/wave-look.webp")
     settings = settings_of_download(small, tmp_path)
     assert settings["config"]["size"] == 128 and settings["config"]["octaves"] == RECIPES["draft"].octaves
 
@@ -381,9 +402,10 @@ def test_settings_come_back_from_a_picture_made_here(browser: Any, small: Any, a
     work(small)
     file = downloaded(small, tmp_path)
     with visit(browser, address) as page:
+        unfold(page, "adjust")
         page.locator("#settings > button").click()
         page.locator("#restore input[type=file]").set_input_files(file)
-        wait_for_status(page, "The settings are back.")
+        wait_for_status(page, "The settings are back. Still to be given: the photograph and the style.")
         has_value(page, "strength", "35")
         has_value(page, "size", "128")
         assert page.locator("#quality input:checked").get_attribute("value") == "draft"
@@ -392,12 +414,13 @@ def test_settings_come_back_from_a_picture_made_here(browser: Any, small: Any, a
 def test_an_address_presets_the_page(browser: Any, address: str) -> None:
     with visit(browser, address, "?style=wave&content=harbour&strength=70&quality=best&size=9999") as page:
         wait_for_status(page, "Not understood in the address: size.")
+        unfold(page, "adjust")
         has_value(page, "strength", "70")
         has_value(page, "size", "512")
         assert page.locator("#quality input:checked").get_attribute("value") == "best"
-        for name, file in (("#content img", "harbour.jpg"), ("#style img", "wave.jpg")):
+        for name, file in (("#content img", "harbour.jpg"), ("#style img", "wave-look.webp")):
             assert page.locator(name).get_attribute("src").endswith(file)
-        assert shown_picture(page).endswith("harbour-wave.jpg")
+        assert shown_picture(page).endswith("harbour-wave-look.webp")
 
 
 @pytest.fixture
@@ -417,10 +440,12 @@ def test_nothing_is_lost_by_a_reload_or_a_broken_connection(leaving: Any, addres
     page.goto(f"{address}/?size=256&style=wave")
     page.wait_for_function("document.querySelector('#style img')?.src.includes('wave')")
     page.click("#run")
-    wait_for_status(page, "· step")
+    wait_for_preview(page)
     page.reload()
-    wait_for_status(page, "· step")  # the preview goes on
-    assert page.locator("#stop").is_visible() and page.locator("#style img").get_attribute("src").endswith("wave.jpg")
+    wait_for_preview(page)  # it goes on
+    assert page.locator("#stop").is_visible() and not page.locator("#run").is_visible()
+    assert page.locator("#style img").get_attribute("src").endswith("wave-look.webp")
+    unfold(page, "adjust")
     has_value(page, "size", "256")
     context.set_offline(True)
     page.wait_for_timeout(3000)
@@ -441,7 +466,7 @@ def test_nothing_is_lost_by_a_reload_or_a_broken_connection(leaving: Any, addres
 
 def test_drafts_are_found_again_and_stopped(leaving: Any, address: str) -> None:
     leaving.goto(address)
-    wait_for_status(leaving, "Choose a picture")
+    wait_for_status(leaving, "A finished example")
     leaving.get_by_role("tab", name="Nine styles").click()
     leaving.click("#nine-run")
     leaving.wait_for_function(f"{FILLED} >= 1")
@@ -456,6 +481,7 @@ def test_drafts_are_found_again_and_stopped(leaving: Any, address: str) -> None:
 def test_two_visitors_paint_at_once_and_see_their_own(browser: Any, address: str, tmp_path: Path) -> None:
     with visit(browser, address, SMALL + "&style=wave") as one, visit(browser, address, SMALL + "&style=ink") as two:
         for page in (one, two):
+            unfold(page, "adjust")
             has_value(page, "size", "128")
             page.click("#run")
         for page in (one, two):
@@ -466,11 +492,230 @@ def test_two_visitors_paint_at_once_and_see_their_own(browser: Any, address: str
         assert pictures[0].shape == pictures[1].shape and float((pictures[0] - pictures[1]).abs().mean()) > 0.02
 
 
-# --- controls and looks
+# --- the first sight, at every width
+
+WIDTHS = {390: 844, 820: 1180, 1440: 900, 1920: 1080}
+
+
+def box_of(page: Any, element: str) -> dict[str, float]:
+    box: dict[str, float] = page.locator(element).bounding_box()
+    return box
+
+
+@pytest.mark.parametrize("width", [1280, 1440, 1920, 2560])
+def test_the_page_is_in_the_middle_of_a_wide_window(page: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    box = box_of(page, "main.contain")
+    assert abs(box["x"] - (width - box["width"]) / 2) <= 1 and box["width"] >= min(width, 1720) - 100
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_preview_progress_and_stop_are_in_view_while_it_runs(small: Any, width: int) -> None:
+    height = WIDTHS[width]
+    small.locator("#adjust > button").click()
+    small.set_viewport_size({"width": width, "height": height})
+    small.wait_for_function("document.querySelectorAll('#result img')[1].complete")
+    small.evaluate("scrollTo(0, 0)")
+    before = box_of(small, "#result")
+    first = before["y"] < box_of(small, "#content")["y"] - 200
+    assert first is (width < 1000)  # on a narrow window the result comes before all that is asked for
+    assert box_of(small, "#run")["y"] + box_of(small, "#run")["height"] <= height
+    small.locator("#styles button").last.click()  # which may be further down
+    small.click("#run")
+    wait_for_preview(small)
+    for element in ("#result", "#status progress", "#stop"):
+        box = box_of(small, element)
+        assert box["y"] >= 0 and box["y"] + box["height"] <= height, element
+    after = box_of(small, "#result")
+    assert after["height"] == pytest.approx(before["height"], rel=0.01)  # a small picture's aspect is rounded
+    if width < 1000:  # on a wide window it stays where it is on the screen
+        assert after["y"] + small.evaluate("scrollY") == before["y"]
+    small.click("#stop")
+    small.wait_for_selector("#run", state="visible")
+
+
+def test_the_tile_of_the_picture_that_is_there_is_marked(page: Any, tmp_path: Path) -> None:
+    def marked(photo: str, style: str) -> None:
+        for kind, title in (("photos", photo), ("styles", style)):
+            sync_api.expect(page.locator(f"#{kind} [aria-pressed=true]")).to_have_text([title] if title else [])
+
+    marked("Temple", "Turning night")
+    page.get_by_role("button", name="Woodblock wave").first.click()
+    marked("Temple", "Woodblock wave")
+    page.locator("#pairs button").nth(3).click()
+    marked("Cat", "Mosaic")
+    Image.linear_gradient("L").save(tmp_path / "night.jpg")  # another picture of a bundled one's name
+    upload(page, tmp_path / "night.jpg", "style")
+    marked("Cat", "")
+
+
+def test_thumbnails_are_small_and_no_other_pictures_are_loaded(browser: Any, address: str) -> None:
+    context = browser.new_context()
+    page, loaded = context.new_page(), []
+    page.on("response", lambda answer: loaded.append(answer.url))
+    page.goto(address)
+    page.wait_for_function("document.querySelectorAll('#photos img, #styles img, #pairs img').length == 24")
+    page.wait_for_function("[...document.querySelectorAll('img')].every(image => image.complete)")
+    context.close()
+    pictures = {url.split("/examples/")[1] for url in loaded if "/examples/" in url}
+    large = {name for name in pictures if not name.startswith("small/")}
+    assert large == {"photos/temple.jpg"}
+
+
+def test_the_first_load_is_small(browser: Any, address: str) -> None:
+    context = browser.new_context()
+    page, sizes = context.new_page(), dict[str, int]()
+    network = context.new_cdp_session(page)
+    network.send("Network.enable")
+    network.on("Network.loadingFinished", lambda end: sizes.update({end["requestId"]: end["encodedDataLength"]}))
+    page.goto(address)
+    page.wait_for_selector("#run")
+    page.wait_for_timeout(2000)  # pictures and styles that the page asks for later; its own stream never ends
+    page.wait_for_function("[...document.querySelectorAll('img')].every(image => image.complete)")
+    context.close()
+    assert 500_000 < sum(sizes.values()) < 1_500_000
+
+
+def test_a_finished_example_is_saved_and_recoloured_before_anything_is_painted(page: Any, tmp_path: Path) -> None:
+    shown = shown_picture(page)
+    page.locator("#color label:has([value=content])").click()
+    wait_for_another_picture(page, shown)
+    with page.expect_download() as download:
+        page.click("#keep-png")
+    assert download.value.suggested_filename == "temple-night-640.png"
+    download.value.save_as(tmp_path / "example.png")
+    assert read_settings(tmp_path / "example.png")["config"]["color"] == "content"
+
+
+# --- uploads
+
+DROP = """([slot, name, data]) => {
+  const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0)), files = new DataTransfer()
+  files.items.add(new File([bytes], name, {type: 'image/png'}))
+  for (const kind of ['dragenter', 'dragover', 'drop']) {
+    const event = new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: files})
+    document.querySelector(`#${slot} img`).dispatchEvent(event)
+  }
+}"""
+
+
+def drop(page: Any, file: Path, slot: str = "content") -> None:
+    page.evaluate(DROP, [slot, file.name, base64.b64encode(file.read_bytes()).decode()])
+
+
+def test_a_file_dropped_on_a_picture_takes_its_place_and_is_shown_unpainted(page: Any, tmp_path: Path) -> None:
+    shown = shown_picture(page)
+    Image.linear_gradient("L").resize((300, 150)).save(tmp_path / "mine.png")
+    drop(page, tmp_path / "mine.png")
+    wait_for_status(page, "Not painted yet.")
+    wait_for_another_picture(page, shown)
+    assert page.locator("#content img").get_attribute("src").endswith("mine.png")
+    assert page.locator("#keep-png").is_disabled()
+    size = "image => image.decode().then(() => [image.naturalWidth, image.naturalHeight])"
+    assert page.locator("#result img").nth(1).evaluate(size) == [300, 150]
+
+
+def test_an_upload_that_cannot_be_read_says_so_at_once_and_the_old_picture_stays(page: Any, tmp_path: Path) -> None:
+    (tmp_path / "letter.png").write_text("no picture")
+    for slot, send in (("content", drop), ("style", upload)):
+        send(page, tmp_path / "letter.png", slot)
+        page.locator(f"#{slot}-says [role=alert]").filter(has_text="'letter.png' is no picture").wait_for()
+        page.wait_for_function("slot => document.querySelector(`#${slot} img`)?.src.includes('/examples/')", arg=slot)
+    wait_for_status(page, "A finished example.")
+    page.locator("#photos button").first.click()
+    page.wait_for_function("!document.querySelector('#content-says [role=alert]')")
+
+
+# --- links, own settings and touch
+
+
+def test_a_link_presets_what_is_set_and_names_that_are_not_ours_are_ignored(browser: Any, address: str) -> None:
+    with visit(browser, address, "?fbclid=1&utm_source=x") as page:
+        assert "address" not in page.locator("#status").inner_text()
+        page.locator("#styles button").nth(1).click()
+        unfold(page, "adjust")
+        page.locator("#strength input[type=number]").fill("35")
+        page.keyboard.press("Tab")
+        page.click("#link")
+        page.locator(".toast-body").filter(has_text="The link is").wait_for()
+        query = page.url.removeprefix(f"{address}/")
+    assert query == "?content=temple&style=wave&strength=35&brush=1&size=512&quality=balanced"
+    with visit(browser, address, query) as page:
+        unfold(page, "adjust")
+        has_value(page, "strength", "35")
+        sync_api.expect(page.locator("#styles [aria-pressed=true]")).to_have_text(["Woodblock wave"])
+
+
+def test_settings_are_kept_in_the_browser_under_a_name(page: Any) -> None:
+    unfold(page, "adjust")
+    page.locator("#preset label").filter(has_text="Wild").click()
+    has_value(page, "strength", "85")
+    page.locator("#size input[type=number]").fill("384")
+    page.locator("#own-name input, #own-name textarea").fill("Mine")
+    page.click("#own-keep")
+    page.locator("#preset label").filter(has_text="Mine").wait_for()
+    page.locator("#preset label").filter(has_text="Subtle").click()
+    has_value(page, "strength", "25")
+    page.reload()
+    page.wait_for_selector("#run")
+    unfold(page, "adjust")
+    page.locator("#preset label").filter(has_text="Mine").click()
+    has_value(page, "strength", "85")
+    has_value(page, "size", "384")
+    page.click("#own-forget")
+    page.locator("#preset label").filter(has_text="Mine").wait_for(state="detached")
+
+
+def test_a_scroll_that_starts_on_a_slider_does_not_change_it_and_a_drag_does(browser: Any, address: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(address)
+    page.wait_for_selector("#run")
+    unfold(page, "adjust")
+    device = context.new_cdp_session(page)
+    for down, across, value in ((-60, 0, "50"), (60, 0, "50"), (0, -20, None)):
+        page.locator("#strength input[type=range]").evaluate("slider => slider.scrollIntoView({block: 'center'})")
+        box = box_of(page, "#strength input[type=range]")
+        x, y = box["x"] + 0.8 * box["width"], box["y"] + box["height"] / 2
+        for step in range(9):
+            point = {"x": x + across * step / 8, "y": y + down * step / 8}
+            kind = "touchMove" if step else "touchStart"
+            device.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [point]})
+        device.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+        number = sync_api.expect(page.locator("#strength input[type=number]"))
+        number.to_have_value(value) if value else number.not_to_have_value("50")
+    context.close()
+
+
+# --- keys, titles and looks
+
+
+def test_control_enter_paints_escape_stops_and_paint_at_once_is_not_disturbed(small: Any) -> None:
+    for _ in range(3):
+        small.keyboard.press("Control+Enter")
+        small.wait_for_function("document.title.match(/^[0-9]+ % · Style Transfer$/)")
+        wait_for_preview(small)
+        small.keyboard.press("Escape")
+        small.wait_for_selector("#run", state="visible")
+        small.click("#run")
+        wait_for_status(small, "Done in")
+        # Until then Stop was there: one click started one run, and the end of the stopped one changed nothing.
+        small.wait_for_selector("#run", state="visible")
+    assert small.locator("#visit button img").count() == 6 and small.title() == "Style Transfer"
+
+
+def test_the_theme_is_remembered(page: Any) -> None:
+    dark = "document.body.classList.contains('dark')"
+    assert not page.evaluate(dark)
+    page.click("#dark")
+    page.reload()
+    page.wait_for_selector("#run")
+    page.wait_for_function(dark)
 
 
 def test_controls_follow_quality_and_recipe(page: Any) -> None:
-    page.locator("#expert > button").click()
+    unfold(page, "adjust")
+    unfold(page, "expert")
     iterations = page.locator("#iterations").locator("input, textarea")
     page.locator("#quality label").filter(has_text="Best").click()
     sync_api.expect(iterations).to_have_value(", ".join(map(str, RECIPES["best"].iterations)))
@@ -482,11 +727,11 @@ def test_controls_follow_quality_and_recipe(page: Any) -> None:
 
 def test_a_phone_has_one_column_and_nothing_beside_it(page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    page.locator("#expert > button").click()
-    page.locator("#mix > button").click()
+    for accordion in ("expert", "mix", "adjust"):
+        unfold(page, accordion)
     page.wait_for_selector("#iterations")
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for element in ("#content", "#style", "#strength", "#result", "#iterations"):
+    for element in ("#strength", "#result", "#iterations"):
         box = page.locator(element).bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["width"] > 290
     for tab in ("Nine styles", "Many photographs", "How it works", "About"):

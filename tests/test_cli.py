@@ -189,6 +189,107 @@ def test_bad_usage_is_one_sentence_and_leaves_no_file(
     assert {path for path in folder.iterdir() if path.is_file()} == before
 
 
+LONG = "n" * 300
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (f"a.png s.png -o {LONG}.png", "too long"),
+        ("a.png s.png -o folder.png", "it is a folder"),
+        ("a.png s.png -o none/o.png", "its folder does not exist"),
+        ("a.png s.png -o o.png --json none/r.json", "its folder does not exist"),
+        ("a.png s.png -o o.png --json folder.png", "it is a folder"),
+        (f"a.png s.png -o {'n' * 250}.png --frames f", "too long"),
+        ("a.png s.png -o o.png --frames a.png", "cannot make the folder"),
+        ("a.png b.png --style s.png --output-dir a.png", "cannot make the folder"),
+        ("a.png b.png --style s.png --output-dir .", "it would replace an input"),
+        ("a.png s.png -o s.png", "it would replace an input"),
+        ("a.png s.png -o link.png", "it would replace an input"),
+        ("a.png s.png -o o.png --masks s.png --json s.png", "it would replace an input"),
+        ("a.png s.png -o o.png --json o.png", "it would replace another output"),
+        ("a-00010.png s.png -o a.png --frames .", "one of them would replace it"),
+        ("clear.png s.png -o o.jpg --keep-alpha", "JPEG cannot hold transparency"),
+        ("a.png s.png -o o.webp --size 16384", "too large for webp"),
+    ],
+)
+def test_an_output_that_could_not_be_written_is_told_before_the_first_step(
+    folder: Path, words: str, sentence: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def begun(*_: Any, **__: Any) -> Iterator[Step]:
+        raise AssertionError("a run began")
+
+    monkeypatch.setattr(cli.run, "iterate", begun)
+    monkeypatch.chdir(folder)
+    (folder / "folder.png").mkdir()
+    (folder / "link.png").symlink_to("a.png")
+    (folder / "a-00010.png").write_bytes((folder / "a.png").read_bytes())
+    clear = torch.zeros(1, 1, 60, 72)
+    save_image(load_image(folder / "a.png"), folder / "clear.png", alpha=clear)
+    before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    assert cli.main([*QUICK, *words.split()]) == 2
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1 and len(said) < 300
+    assert {path: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize("flag", ["-o", "--output-dir", "--frames", "--json", "--settings", "--style", "--masks"])
+def test_an_empty_name_is_not_the_current_folder(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["a.png", "s.png", flag, ""]) == 2
+    assert "the name is empty" in capsys.readouterr().err
+    assert cli.main(["", "s.png", "-o", "o.png"]) == 2
+    assert "the name is empty" in capsys.readouterr().err
+
+
+def test_a_link_stays_a_link_and_a_pipe_a_pipe(folder: Path) -> None:
+    (folder / "target").mkdir()
+    (folder / "out.png").symlink_to(Path("target", "real.png"))
+    os.mkfifo(folder / "r_")
+    reading = os.open(folder / "r_", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        assert run(folder, "a.png", "s.png", "-o", "out.png", "--json", "r_", *QUICK) == 0
+        assert json.loads(os.read(reading, 2**16))["outcome"] == "done"
+    finally:
+        os.close(reading)
+    assert (folder / "out.png").is_symlink() and (folder / "r_").is_fifo()
+    assert tuple(load_image(folder / "target" / "real.png").shape) == (1, 3, 53, 64)
+
+
+def test_a_frame_that_cannot_be_written_does_not_cost_the_picture(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(image: torch.Tensor, path: Path, **options: Any) -> None:
+        if path.parent.name == "f_":
+            raise StyleTransferError("no space left")
+        save_image(image, path, **options)
+
+    monkeypatch.setattr(cli.run, "save_image", full)
+    assert run(folder, "a.png", "s.png", "-o", "out.png", "--frames", "f_", "--every", "1", *QUICK) == 0
+    assert capsys.readouterr().err.count("no more frames are kept: no space left") == 1
+    assert read_settings(folder / "out.png")["outcome"] == "done"
+
+
+def test_ctrl_c_ends_a_batch(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*given: Any, **options: Any) -> Iterator[Step]:
+        yield next(iter(iterate(*given, **options)))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli.run, "iterate", interrupted)
+    words = ["a.png", "b.png", "t.png", "--style", "s.png", "--output-dir", "d_", "--json", "r_"]
+    assert run(folder, *words, *QUICK) == 1
+    assert [path.name for path in (folder / "d_").iterdir()] == ["a.png"]
+    assert [report["outcome"] for report in json.loads((folder / "r_").read_text())] == ["stopped"]
+    assert "2 of 3 pictures are not painted" in capsys.readouterr().err
+
+
+def test_hidden_files_of_a_folder_are_no_pictures(folder: Path) -> None:
+    (folder / "in_").mkdir()
+    (folder / "in_" / "a.png").write_bytes((folder / "a.png").read_bytes())
+    (folder / "in_" / "._a.png").write_bytes(b"\0\5\x16\7 macOS")
+    assert run(folder, "in_", "--style", "s.png", "--output-dir", "d_", *QUICK) == 0
+    assert [path.name for path in (folder / "d_").iterdir()] == ["a.png"]
+
+
 def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--list-recipes"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(RECIPES)

@@ -213,7 +213,7 @@ def values(name: str) -> st.SearchStrategy[Any]:
     if name in LAYERS:
         return st.lists(st.sampled_from(["relu1_1", "conv2_2", "relu3_4", "block5_conv1"]), unique=True)
     if name == "scales":
-        return st.lists(st.floats(0.01, 0.99), max_size=4).map(lambda found: (*sorted(found), 1.0))
+        return st.lists(st.floats(0.01, 0.99), max_size=4).map(lambda result: (*sorted(result), 1.0))
     if name == "iterations":
         return st.lists(st.integers(1, 100000), min_size=1, max_size=4)
     if name == "style_weights":

@@ -41,7 +41,7 @@ def pair() -> tuple[Tensor, Tensor]:
 
 
 @pytest.fixture(scope="module")
-def found(builtin: Network, pair: tuple[Tensor, Tensor]) -> list[Reconstruction]:
+def rebuilt(builtin: Network, pair: tuple[Tensor, Tensor]) -> list[Reconstruction]:
     return list(reconstructions(*pair, builtin, side=48, steps=12))
 
 
@@ -59,40 +59,44 @@ def test_layers_that_were_not_loaded_are_left_out() -> None:
     assert content_layers(load_network(config)) == ("relu1_1", "relu2_1")
 
 
-def test_one_layer_of_content_at_a_time_then_more_and_more_of_style(found: list[Reconstruction]) -> None:
-    assert [(each.kind, each.layers) for each in found] == [
+def test_one_layer_of_content_at_a_time_then_more_and_more_of_style(rebuilt: list[Reconstruction]) -> None:
+    assert [(part.kind, part.layers) for part in rebuilt] == [
         *(("content", (layer,)) for layer in ("relu1_1", "relu2_1", "relu3_1", "relu4_2", "relu5_1")),
         *(("style", FIVE[:count]) for count in range(1, 6)),
     ]
-    for each in found:
-        terms = {name for name in each.losses if "/" in name and not name.startswith("tv")}
-        assert terms == {f"{each.kind}/{layer}" for layer in each.layers}
+    for part in rebuilt:
+        terms = {name for name in part.losses if "/" in name and not name.startswith("tv")}
+        assert terms == {f"{part.kind}/{layer}" for layer in part.layers}
 
 
-def test_pictures_have_the_frame_of_what_they_are_of(found: list[Reconstruction], pair: tuple[Tensor, Tensor]) -> None:
-    for each in found:
-        original = pair[each.kind == "style"]
-        assert each.image.shape == (1, 3, *fit_size((original.shape[-2], original.shape[-1]), 48))
-        assert float(each.image.min()) >= 0 and float(each.image.max()) <= 1
+def test_pictures_have_the_frame_of_what_they_are_of(
+    rebuilt: list[Reconstruction], pair: tuple[Tensor, Tensor]
+) -> None:
+    for part in rebuilt:
+        original = pair[part.kind == "style"]
+        assert part.image.shape == (1, 3, *fit_size((original.shape[-2], original.shape[-1]), 48))
+        assert float(part.image.min()) >= 0 and float(part.image.max()) <= 1
 
 
-def test_the_deeper_the_layer_the_further_the_pixels(found: list[Reconstruction], pair: tuple[Tensor, Tensor]) -> None:
-    content = [each.image for each in found if each.kind == "content"]
+def test_the_deeper_the_layer_the_further_the_pixels(
+    rebuilt: list[Reconstruction], pair: tuple[Tensor, Tensor]
+) -> None:
+    content = [part.image for part in rebuilt if part.kind == "content"]
     photograph = resize(pair[0], (content[0].shape[-2], content[0].shape[-1]))
     errors = [float((image - photograph).square().mean()) for image in content]
     assert all(1.1 * near < far for near, far in itertools.pairwise(errors)) and 10 * errors[0] < errors[3]
 
 
 def test_every_further_layer_brings_its_own_statistics_nearer(
-    found: list[Reconstruction], pair: tuple[Tensor, Tensor], builtin: Network
+    rebuilt: list[Reconstruction], pair: tuple[Tensor, Tensor], builtin: Network
 ) -> None:
-    few, _, three_layers, *_ = (each.image for each in found if each.kind == "style")
+    few, _, three_layers, *_ = (part.image for part in rebuilt if part.kind == "style")
     style = resize(pair[1], (few.shape[-2], few.shape[-1]))
     seen = [gram_moments(image, builtin, side=48)["relu3_1"].second for image in (style, few, three_layers)]
     assert float((seen[2] - seen[0]).norm()) < float((seen[1] - seen[0]).norm()) / 2
 
 
-def test_the_seed_alone_decides(builtin: Network, pair: tuple[Tensor, Tensor], found: list[Reconstruction]) -> None:
+def test_the_seed_alone_decides(builtin: Network, pair: tuple[Tensor, Tensor], rebuilt: list[Reconstruction]) -> None:
     first, again, other = (next(reconstructions(*pair, builtin, side=48, steps=3, seed=seed)) for seed in (1, 1, 2))
     assert torch.equal(first.image, again.image) and first.losses == again.losses
     assert not torch.equal(first.image, other.image)
@@ -124,8 +128,8 @@ def test_gram_matrices_are_those_of_the_plain_formula(network: Network) -> None:
 
 
 def test_gram_pictures_are_symmetric_and_of_whole_cells(builtin: Network, pair: tuple[Tensor, Tensor]) -> None:
-    for each, channels in zip(gram_layers(pair, builtin, side=64), builtin_channels(builtin), strict=True):
-        for picture in each.pictures:
+    for layer, channels in zip(gram_layers(pair, builtin, side=64), builtin_channels(builtin), strict=True):
+        for picture in layer.pictures:
             assert torch.allclose(picture, picture.transpose(-1, -2), atol=1e-4)
             cells = min(channels, CELLS)
             side = picture.shape[-1] // cells
@@ -135,17 +139,19 @@ def test_gram_pictures_are_symmetric_and_of_whole_cells(builtin: Network, pair: 
 
 
 def builtin_channels(network: Network) -> list[int]:
-    return [network.heads[layer].out_channels for layer in style_layers(network)]
+    return [network.width(layer) for layer in style_layers(network)]
 
 
 def test_distances_are_the_relative_style_loss(network: Network) -> None:
     style, other = noise(1, 3, 32, 32), noise(1, 3, 32, 32, seed=1).sqrt()
-    wanted, found = gram_moments(style, network, side=32), gram_moments(other, network, side=32)
-    for each in gram_layers([style, other, style], network, side=32):
-        goal = wanted[each.layer].second
-        gap = (found[each.layer].second - goal).square().sum() / goal.square().sum()
-        assert each.distances == pytest.approx((0, float(gap), 0)) and each.distances[1] > 0
-        assert torch.equal(each.pictures[0], each.pictures[2]) and not torch.equal(each.pictures[0], each.pictures[1])
+    wanted, result = gram_moments(style, network, side=32), gram_moments(other, network, side=32)
+    for gram_layer in gram_layers([style, other, style], network, side=32):
+        goal = wanted[gram_layer.layer].second
+        gap = (result[gram_layer.layer].second - goal).square().sum() / goal.square().sum()
+        assert gram_layer.distances == pytest.approx((0, float(gap), 0)) and gram_layer.distances[1] > 0
+        assert torch.equal(gram_layer.pictures[0], gram_layer.pictures[2]) and not torch.equal(
+            gram_layer.pictures[0], gram_layer.pictures[1]
+        )
 
 
 def test_the_colour_map_has_white_in_the_middle_and_its_ends_at_the_peak() -> None:

@@ -98,9 +98,9 @@ LAYERS = [
 def test_feature_maps_are_torchvision_s(name: str, model: str, layers: tuple[str, ...]) -> None:
     picture = noise(3, 33, 40, dtype=torch.float32)
     wanted = reference_maps(model, (caffe_input if name == "vgg19-caffe" else torchvision_input)(picture))
-    found = named_network(name, model, layers)(picture[None], layers)
-    assert set(found) == set(layers)
-    for layer, maps in found.items():
+    result = named_network(name, model, layers)(picture[None], layers)
+    assert set(result) == set(layers)
+    for layer, maps in result.items():
         assert relative_error(maps[0], wanted[layer].double()) < 1e-5, layer
         assert bool((maps < 0).any()) == layer.startswith("conv")
 
@@ -120,9 +120,9 @@ def test_other_names_of_a_layer_give_the_same_map() -> None:
     config = Config(content_layers=("block4_conv2",), style_layers=("conv4_2", "block1_conv1"))
     network = random_network(Design(SMALL), (*config.content_layers, *config.style_layers))
     picture = noise(1, 3, 32, 32)
-    found = network(picture, ("relu4_2", "conv4_2", "relu1_1"))
-    assert torch.equal(found["relu4_2"], found["conv4_2"].clamp_min(0))
-    assert torch.equal(found["relu4_2"], network(picture, config.content_layers)["relu4_2"])
+    result = network(picture, ("relu4_2", "conv4_2", "relu1_1"))
+    assert torch.equal(result["relu4_2"], result["conv4_2"].clamp_min(0))
+    assert torch.equal(result["relu4_2"], network(picture, config.content_layers)["relu4_2"])
 
 
 # --- options, on a small network
@@ -151,8 +151,8 @@ def test_the_caffe_convention_on_a_known_colour() -> None:
     tensors = {"features.0.weight": kernel, "features.0.bias": torch.zeros(3)}
     network.load(Weights(tensors, "", "")).to_working(CPU, torch.float32)
     orange = torch.tensor([1.0, 0.5, 0.0])[None, :, None, None].expand(1, 3, 2, 2)
-    found = network(orange, ("conv1_1",))["conv1_1"][0, :, 0, 0]
-    assert found.tolist() == pytest.approx([-103.939, 127.5 - 116.779, 255 - 123.68], abs=1e-4)
+    result = network(orange, ("conv1_1",))["conv1_1"][0, :, 0, 0]
+    assert result.tolist() == pytest.approx([-103.939, 127.5 - 116.779, 255 - 123.68], abs=1e-4)
 
 
 def test_nothing_deeper_than_the_deepest_layer_is_held_or_computed() -> None:
@@ -163,7 +163,7 @@ def test_nothing_deeper_than_the_deepest_layer_is_held_or_computed() -> None:
     for index, module in enumerate(network.features):
         module.register_forward_hook(lambda *_, index=index: ran.append(index))
     network(noise(1, 3, 16, 16), ("relu2_1",))
-    assert ran == list(range(layer_names(SMALL)["relu2_1"] + 1))
+    assert sorted(ran) == list(range(layer_names(SMALL)["relu2_1"] + 1))
 
 
 def test_vgg19_up_to_relu5_1_has_13_million_parameters() -> None:
@@ -186,11 +186,26 @@ def test_an_unknown_layer_is_answered_with_the_known_ones(name: str) -> None:
     missing = {"vgg19": "relu2_3", "vgg16": "relu3_4"}[name]
     with pytest.raises(StyleTransferError) as caught:
         Network(name, DESIGNS[name], ("relu1_1", missing))
-    known = [each for each in layer_names(DESIGNS[name].widths) if each.startswith("relu")]
+    known = [layer_name for layer_name in layer_names(DESIGNS[name].widths) if layer_name.startswith("relu")]
     assert str(caught.value) == f"network {name} has no layer {missing}: it has {', '.join(known)}"
 
 
 # --- the compact network
+
+
+def test_pooling_before_the_relu_changes_nothing() -> None:
+    """Values and gradients with relu1_2 asked for, which keeps torchvision's order, and without it."""
+    network = Network("x", Design((5, 6, "M", 7)), ("relu1_2", "relu2_1"))
+    network.load(Weights(random_tensors(network.shapes()), "", "")).to_working(CPU, torch.float64)
+    picture = noise(1, 3, 22, 31).requires_grad_(True)
+    results = []
+    for layers in (("relu2_1",), ("relu1_2", "relu2_1")):
+        maps = network(picture, layers)["relu2_1"]
+        results.append((maps, *torch.autograd.grad((maps * noise(*maps.shape, seed=3)).sum(), picture)))
+    assert len(network._in_order([network.names["relu2_1"]])) == 7
+    assert [index for index, _ in network._in_order([network.names["relu2_1"]])] == [0, 1, 2, 4, 3, 5, 6]
+    for swapped, plain in zip(*results):
+        assert torch.equal(swapped, plain)
 
 
 def test_a_factored_convolution_is_one_convolution() -> None:
@@ -261,12 +276,12 @@ def test_a_compact_network_is_its_trunk_under_linear_heads(tmp_path: Path) -> No
     picture = noise(3, 21, 30)
     tensors = {key: value.double() for key, value in tensors.items()}
     trunk = vgg(tensors, Design(COMPACT), torchvision_input(picture))
-    found = network(picture[None], HEADS)
+    result = network(picture[None], HEADS)
     for layer, channels in HEADS.items():
-        assert found[layer].shape[1] == channels
+        assert result[layer].shape[1] == channels
         weight, bias = tensors[f"heads.{layer}.weight"][:, :, 0, 0], tensors[f"heads.{layer}.bias"]
         wanted = torch.einsum("oc,chw->ohw", weight, trunk[layer]) + bias[:, None, None]
-        assert relative_error(found[layer][0], wanted) < 1e-6
+        assert relative_error(result[layer][0], wanted) < 1e-6
     with pytest.raises(
         StyleTransferError, match="network builtin has no layer relu1_2: it has relu1_1, relu2_1, relu3_2"
     ):

@@ -272,7 +272,7 @@ def page(demo: gr.Blocks) -> Iterator[Any]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     if CHROMIUM is None:
         pytest.skip("there is no chromium on this computer")
-    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(SERVER))
+    _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, **launch_options(SERVER, EXAMPLES))
     wrong: list[str] = []
     try:
         with sync_api.sync_playwright() as playwright:

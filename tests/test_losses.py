@@ -12,7 +12,7 @@ from oracles import content_loss, nine_point, noise, relative_error
 from torch import Tensor
 
 from styletransfer.config import STATISTICS, TOTAL_VARIATIONS
-from styletransfer.losses import Moments, matrix_sqrt, mix, moments, style_loss, tapped_sums, total_variation
+from styletransfer.losses import Moments, matrix_sqrt, mix, moments, style_loss, sums_with_passthrough, total_variation
 
 
 def features(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -54,11 +54,11 @@ def exact_root(matrix: Tensor) -> Tensor:
 
 def test_moments_are_those_of_a_triple_loop() -> None:
     maps = features(3, 4, 5)
-    found, (mean, second) = moments(maps), loop_moments(maps)
-    assert found.count == 20
-    assert torch.allclose(found.mean, mean, atol=1e-14)
-    assert torch.allclose(found.second, second, atol=1e-14)
-    assert torch.allclose(found.covariance, second - mean[:, None] * mean[None, :], atol=1e-14)
+    result, (mean, second) = moments(maps), loop_moments(maps)
+    assert result.count == 20
+    assert torch.allclose(result.mean, mean, atol=1e-14)
+    assert torch.allclose(result.second, second, atol=1e-14)
+    assert torch.allclose(result.covariance, second - mean[:, None] * mean[None, :], atol=1e-14)
 
 
 def test_moments_do_not_depend_on_the_memory_layout() -> None:
@@ -91,9 +91,9 @@ def test_what_goes_on_from_a_tap_adds_its_gradient_to_that_of_the_sums(guided: b
     guide = noise(1, 1, 4, 5, seed=3) if guided else None
     weights = noise(1, 3, 4, 5, seed=4), noise(3, seed=5), noise(3, 3, seed=6)
 
-    def total(*found: Tensor) -> Tensor:
+    def total(*result: Tensor) -> Tensor:
         return torch.stack(
-            [(weight * value.sin()).sum() for weight, value, taken in zip(weights, found, used) if taken]
+            [(weight * value.sin()).sum() for weight, value, taken in zip(weights, result, used) if taken]
         ).sum()
 
     def plain(maps: Tensor) -> tuple[Tensor, ...]:
@@ -102,7 +102,7 @@ def test_what_goes_on_from_a_tap_adds_its_gradient_to_that_of_the_sums(guided: b
         return maps, weighted.sum(0), weighted.T @ rows
 
     gradients = []
-    for way in (lambda maps: tapped_sums(maps, guide), plain):
+    for way in (lambda maps: sums_with_passthrough(maps, guide), plain):
         maps = features(3, 4, 5).requires_grad_(True)
         gradients.append(torch.autograd.grad(total(*way(maps)), maps)[0])
     assert torch.allclose(*gradients, rtol=0, atol=1e-12)
@@ -113,13 +113,13 @@ def test_what_goes_on_from_a_tap_adds_its_gradient_to_that_of_the_sums(guided: b
 
 @pytest.mark.parametrize("norm", ["sum", "mean", "relative"])
 def test_content_loss_is_that_of_a_loop(norm: str) -> None:
-    found, target = features(2, 3, 4, seed=1).requires_grad_(), features(2, 3, 4, seed=2)
-    gaps = [(f - p) ** 2 for f, p in zip(found.detach().flatten().tolist(), target.flatten().tolist())]
+    result, target = features(2, 3, 4, seed=1).requires_grad_(), features(2, 3, 4, seed=2)
+    gaps = [(f - p) ** 2 for f, p in zip(result.detach().flatten().tolist(), target.flatten().tolist())]
     scale = {"sum": 1, "mean": 24, "relative": sum(p**2 for p in target.flatten().tolist())}[norm]
-    loss = content_loss(found, target, norm)
-    (gradient,) = torch.autograd.grad(loss, found)
+    loss = content_loss(result, target, norm)
+    (gradient,) = torch.autograd.grad(loss, result)
     assert float(loss.detach()) == pytest.approx(sum(gaps) / scale, rel=1e-12)
-    assert torch.allclose(gradient, 2 * (found.detach() - target) / scale, rtol=1e-12)
+    assert torch.allclose(gradient, 2 * (result.detach() - target) / scale, rtol=1e-12)
 
 
 # --- Gram matrices and moments
@@ -130,32 +130,32 @@ SCALES = {"gatys": lambda n: 4 * n**2, "mean": lambda n: n**2, "elements": lambd
 
 @pytest.mark.parametrize("norm", ["relative", "gatys", "mean", "elements", "picture"])
 def test_gram_loss_and_its_gradient(norm: str) -> None:
-    found, target, pixels = features(3, 4, 5, seed=1).requires_grad_(), features(3, 2, 7, seed=2), 77
-    f, s = found[0].flatten(1), target[0].flatten(1)
+    result, target, pixels = features(3, 4, 5, seed=1).requires_grad_(), features(3, 2, 7, seed=2), 77
+    f, s = result[0].flatten(1), target[0].flatten(1)
     g, a = f @ f.T, s @ s.T
     if norm == "picture":
         wanted = (g - a).square().sum() / (36 * pixels**2)
     else:
         g, a = g / 20, a / 14
         wanted = (g - a).square().sum() / (a.square().sum() if norm == "relative" else SCALES[norm](3))
-    loss = style_loss(moments(found), moments(target), "gram", norm, pixels)
-    gradients = [torch.autograd.grad(each, found)[0] for each in (loss, wanted)]
+    loss = style_loss(moments(result), moments(target), "gram", norm, pixels)
+    gradients = [torch.autograd.grad(each, result)[0] for each in (loss, wanted)]
     assert float(loss.detach()) == pytest.approx(float(wanted.detach()), rel=1e-12)
     assert relative_error(*gradients) < 1e-12
 
 
 @pytest.mark.parametrize("norm", ["relative", "mean"])
 def test_moments_loss_and_its_gradient(norm: str) -> None:
-    found, target = features(3, 4, 5, seed=1).requires_grad_(), features(3, 2, 7, seed=2)
+    result, target = features(3, 4, 5, seed=1).requires_grad_(), features(3, 2, 7, seed=2)
     parts = []
-    for f, s in ((found[0].flatten(1), target[0].flatten(1)),):
+    for f, s in ((result[0].flatten(1), target[0].flatten(1)),):
         mean, goal = f.mean(1), s.mean(1)
         cov, goal_cov = torch.cov(f, correction=0), torch.cov(s, correction=0)
         parts.append((mean - goal).square().sum() / (goal.square().sum() if norm == "relative" else 3))
         parts.append((cov - goal_cov).square().sum() / (goal_cov.square().sum() if norm == "relative" else 9))
     wanted = sum(parts) / 2 if norm == "relative" else sum(parts)
-    loss = style_loss(moments(found), moments(target), "moments", norm, 1)
-    gradients = [torch.autograd.grad(each, found)[0] for each in (loss, wanted)]
+    loss = style_loss(moments(result), moments(target), "moments", norm, 1)
+    gradients = [torch.autograd.grad(each, result)[0] for each in (loss, wanted)]
     assert float(loss.detach()) == pytest.approx(float(wanted.detach()), rel=1e-12)
     assert relative_error(*gradients) < 1e-12
 
@@ -167,10 +167,10 @@ def test_moments_loss_and_its_gradient(norm: str) -> None:
 def test_wasserstein_of_diagonal_covariances_is_that_of_deviations(axes: list[tuple[float, float, float]]) -> None:
     """For commuting covariances: |m - n|^2 + sum (sigma - tau)^2, here with 1e-4 on both variances."""
     sigma, tau, mean = torch.tensor(axes, dtype=torch.float64).T
-    found, target = normal(mean, torch.diag(sigma**2)), normal(0 * mean, torch.diag(tau**2))
+    result, target = normal(mean, torch.diag(sigma**2)), normal(0 * mean, torch.diag(tau**2))
     deviations = (sigma**2 + 1e-4).sqrt() - (tau**2 + 1e-4).sqrt()
     wanted = (mean.square().sum() + deviations.square().sum()) / len(axes)
-    assert float(style_loss(found, target, "wasserstein", "mean", 1)) == pytest.approx(
+    assert float(style_loss(result, target, "wasserstein", "mean", 1)) == pytest.approx(
         float(wanted), rel=1e-6, abs=1e-9
     )
 
@@ -189,10 +189,10 @@ def test_wasserstein_and_its_gradient_are_those_through_eigenvalues() -> None:
 
 
 def test_relative_wasserstein_divides_by_the_target_s_mean_energy() -> None:
-    found, target = features(3, 4, 5, seed=1), features(3, 2, 7, seed=2)
-    distance = 3 * style_loss(moments(found), moments(target), "wasserstein", "mean", 1)
+    result, target = features(3, 4, 5, seed=1), features(3, 2, 7, seed=2)
+    distance = 3 * style_loss(moments(result), moments(target), "wasserstein", "mean", 1)
     energy = float(target.square().sum() / 14)
-    assert float(style_loss(moments(found), moments(target), "wasserstein", "relative", 1)) == pytest.approx(
+    assert float(style_loss(moments(result), moments(target), "wasserstein", "relative", 1)) == pytest.approx(
         float(distance) / energy, rel=1e-3
     )
 
@@ -229,12 +229,12 @@ def test_style_loss_passes_gradcheck(statistic: str) -> None:
 @pytest.mark.parametrize("statistic", STATISTICS)
 @pytest.mark.parametrize("scale", [1.0, 30.0, 1000.0])
 def test_relative_losses_do_not_depend_on_the_scale_of_the_activations(statistic: str, scale: float) -> None:
-    found, target = features(3, 8, 8, seed=1), features(3, 8, 8, seed=2)
-    losses = [style_loss(moments(k * found), moments(k * target), statistic, "relative", 1) for k in (1.0, scale)]
+    result, target = features(3, 8, 8, seed=1), features(3, 8, 8, seed=2)
+    losses = [style_loss(moments(k * result), moments(k * target), statistic, "relative", 1) for k in (1.0, scale)]
     assert float(losses[1]) == pytest.approx(
         float(losses[0]), rel=1e-3
     )  # 1e-4 on Wasserstein's variances does not scale
-    content = [content_loss(k * found, k * target, "relative") for k in (1.0, scale)]
+    content = [content_loss(k * result, k * target, "relative") for k in (1.0, scale)]
     assert float(content[1]) == pytest.approx(float(content[0]), rel=1e-12)
 
 
@@ -242,9 +242,9 @@ def test_relative_losses_do_not_depend_on_the_scale_of_the_activations(statistic
 def test_large_activations_in_half_precision_give_float32_statistics(dtype: torch.dtype) -> None:
     maps = 60000 * noise(1, 4, 16, 16, seed=1)  # their products are far beyond float16
     half, other = maps.to(dtype), (maps / 2).to(dtype)
-    found = moments(half)
-    assert found.second.dtype == found.mean.dtype == torch.float32
-    assert relative_error(found.second, moments(half.double()).second) < 1e-5
+    result = moments(half)
+    assert result.second.dtype == result.mean.dtype == torch.float32
+    assert relative_error(result.second, moments(half.double()).second) < 1e-5
     for statistic in STATISTICS:
         loss, wanted = (
             style_loss(moments(a), moments(b), statistic, "relative", 1)
@@ -261,29 +261,29 @@ def test_large_activations_in_half_precision_give_float32_statistics(dtype: torc
 def test_many_positions_cost_no_digits() -> None:
     """A flat map of 512 x 512, the hardest case for a sum in float32: its covariance is 0, up to a few roundings."""
     maps = torch.linspace(0.3, 300, 16)[None, :, None, None].expand(1, 16, 512, 512)
-    found = moments(maps)
+    result = moments(maps)
     mean = maps[0, :, 0, 0].double()
-    assert relative_error(found.mean, mean) < 1e-6
-    assert relative_error(found.second, torch.outer(mean, mean)) < 2e-6  # 16 roundings
+    assert relative_error(result.mean, mean) < 1e-6
+    assert relative_error(result.second, torch.outer(mean, mean)) < 2e-6  # 16 roundings
     for norm in ("mean", "relative"):
         energy = float(mean.square().sum()) / (1 if norm == "relative" else 16)
-        assert abs(float(style_loss(found, found, "wasserstein", norm, 1))) < 1e-5 * (energy if norm == "mean" else 1)
+        assert abs(float(style_loss(result, result, "wasserstein", norm, 1))) < 1e-5 * (energy if norm == "mean" else 1)
 
 
 FLATS = {"zero": 0.0, "one": 1.0, "loud": 700.0}
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
-@pytest.mark.parametrize("found", FLATS)
+@pytest.mark.parametrize("result", FLATS)
 @pytest.mark.parametrize("target", FLATS)
-def test_flat_pictures_give_finite_relative_losses_and_gradients(statistic: str, found: str, target: str) -> None:
+def test_flat_pictures_give_finite_relative_losses_and_gradients(statistic: str, result: str, target: str) -> None:
     channels = torch.linspace(0.3, 1, 16)[None, :, None, None].expand(1, 16, 30, 30)
-    maps, goal = (FLATS[found] * channels).clone().requires_grad_(), FLATS[target] * channels
+    maps, goal = (FLATS[result] * channels).clone().requires_grad_(), FLATS[target] * channels
     losses = [style_loss(moments(maps), moments(goal), statistic, "relative", 1), content_loss(maps, goal, "relative")]
     for loss in losses:
         (gradient,) = torch.autograd.grad(loss, maps, retain_graph=True)
         assert math.isfinite(float(loss.detach())) and bool(torch.isfinite(gradient).all())
-        if found == target:
+        if result == target:
             assert abs(float(loss.detach())) < 1e-3
 
 

@@ -65,11 +65,11 @@ def test_terms_are_named_by_layer_and_add_up_to_the_loss(network: Network) -> No
 def test_layer_weights_scale_their_terms(network: Network) -> None:
     even = terms(network, CONFIG, picture(1), [picture(2)], picture(3))
     skewed = replace(CONFIG, style_layer_weights=(5.0, 1.0, 0.5, 0.0, 2.0), style_weight=3.0, content_weight=7.0)
-    found = terms(network, skewed, picture(1), [picture(2)], picture(3))
+    result = terms(network, skewed, picture(1), [picture(2)], picture(3))
     for layer, weight in zip(FIVE, skewed.style_layer_weights):
         wanted = even[f"style/{layer}"] * 5 * weight * 3  # equal weights are 1/5 each
-        assert found.get(f"style/{layer}", 0.0) == pytest.approx(wanted, rel=1e-12)
-    assert found["content/relu4_2"] == pytest.approx(even["content/relu4_2"] * 7 / CONFIG.content_weight, rel=1e-12)
+        assert result.get(f"style/{layer}", 0.0) == pytest.approx(wanted, rel=1e-12)
+    assert result["content/relu4_2"] == pytest.approx(even["content/relu4_2"] * 7 / CONFIG.content_weight, rel=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -96,9 +96,9 @@ def test_a_term_without_a_picture_or_weight_is_not_built(
 
 def test_the_network_computes_no_layer_without_a_weight(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[set[str]] = []
-    bare = network.bare
+    backbone = network.backbone
     monkeypatch.setattr(
-        network, "bare", lambda image, layers, tap: asked.append(set(layers)) or bare(image, layers, tap)
+        network, "backbone", lambda image, layers, tap: asked.append(set(layers)) or backbone(image, layers, tap)
     )
     config = replace(CONFIG, content_weight=0.0, style_layer_weights=(1.0, 0.0, 1.0, 0.0, 0.0))
     Objective(network, config, picture(1), [picture(2)])(picture(3))
@@ -121,9 +121,9 @@ class Formats(TorchDispatchMode):
         self.seen: set[torch.dtype] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        found = func(*args, **(kwargs or {}))
-        self.seen |= {each.dtype for each in tree_leaves(found) if isinstance(each, torch.Tensor)}
-        return found
+        result = func(*args, **(kwargs or {}))
+        self.seen |= {tree_leave.dtype for tree_leave in tree_leaves(result) if isinstance(tree_leave, torch.Tensor)}
+        return result
 
 
 @pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
@@ -175,13 +175,13 @@ def test_several_styles_are_one_mixture(network: Network, weights: tuple[float, 
     """The target's Gram matrix is the weighted mean of the styles', by the plain formula."""
     styles = [picture(2), picture(4, 48, 32), picture(5, 64, 32)]
     config = replace(CONFIG, style_weights=weights, style_norm="gatys", content_weight=0.0, tv_weight=0.0)
-    found = terms(network, config, None, styles, picture(3))
+    result = terms(network, config, None, styles, picture(3))
     maps = [vgg(network.state_dict(), Design(SMALL), torchvision_input(each[0])) for each in (picture(3), *styles)]
     shares = [weight / sum(weights or (3,)) for weight in weights or (1, 1, 1)]
     for layer in FIVE:
         grams = [gram(each[layer]) / positions(each[layer]) for each in maps]
         gap = grams[0] - sum(share * each for share, each in zip(shares, grams[1:]))
-        assert found[f"style/{layer}"] == pytest.approx(float(gap.square().sum()) / (4 * len(gap) ** 2) / 5, rel=1e-6)
+        assert result[f"style/{layer}"] == pytest.approx(float(gap.square().sum()) / (4 * len(gap) ** 2) / 5, rel=1e-6)
 
 
 @pytest.mark.parametrize("statistic", STATISTICS)
@@ -211,12 +211,12 @@ def test_octaves_go_on_while_the_short_side_is_two_strides(octaves: int, size: i
     """The network cut at relu2_1 has a stride of 2, so that the smallest octave has 4 pixels."""
     network = random_network(Design(SMALL), SHALLOW)
     config = replace(CONFIG, octaves=octaves, style_layers=SHALLOW, content_weight=0.0, tv_weight=0.0)
-    found = terms(network, config, None, [picture(2, 64, 64)], picture(3, 2 * size, size))
-    assert {name.partition("@")[2] for name in found} == {"", "1/2", "1/4", "1/8"} & {
+    result = terms(network, config, None, [picture(2, 64, 64)], picture(3, 2 * size, size))
+    assert {name.partition("@")[2] for name in result} == {"", "1/2", "1/4", "1/8"} & {
         "",
         *(f"1/{2**n}" for n in range(1, built)),
     }
-    assert len(found) == 2 * built
+    assert len(result) == 2 * built
 
 
 @pytest.mark.parametrize(
@@ -228,24 +228,24 @@ def test_octaves_are_the_mean_of_the_losses_of_halved_pictures(statistic: str, n
         CONFIG, style_layers=SHALLOW, style_statistic=statistic, style_norm=norm, content_weight=0.0, tv_weight=0.0
     )
     style, image = picture(2, 36, 50), picture(3, 45, 38)
-    found = Objective(network, replace(config, octaves=3), None, [style])(image)
+    result = Objective(network, replace(config, octaves=3), None, [style])(image)
     single = []
     for _ in range(3):
         single.append(float(Objective(network, config, None, [style])(image).loss))
         style, image = halved(style), halved(image)
-    assert float(found.loss) == pytest.approx(sum(single) / 3, rel=1e-9)
+    assert float(result.loss) == pytest.approx(sum(single) / 3, rel=1e-9)
 
 
 def test_a_style_too_small_for_an_octave_is_matched_at_those_it_has() -> None:
     network = random_network(Design(SMALL), SHALLOW)
     config = replace(CONFIG, style_layers=SHALLOW, content_weight=0.0, tv_weight=0.0)
     styles, image = [picture(2, 9, 9), picture(4, 40, 40)], picture(3, 40, 40)
-    found = terms(network, replace(config, octaves=3), None, styles, image)
+    result = terms(network, replace(config, octaves=3), None, styles, image)
     first, second = (
         terms(network, config, None, pair, each)
         for pair, each in ((styles, image), ([halved(s) for s in styles], halved(image)))
     )
-    assert found == pytest.approx(
+    assert result == pytest.approx(
         {
             f"style/{layer}{at}": values[f"style/{layer}"] / 2
             for at, values in (("", first), ("@1/2", second))
@@ -286,10 +286,10 @@ def test_gradient_is_the_same_in_every_grad_mode(network: Network, mode: type, s
     wanted = outside(picture(3))
     with mode():
         within = outside(picture(3)), Objective(network, config, picture(1), [picture(2)])(picture(3))
-    for found in within:
-        assert torch.equal(found.gradient, wanted.gradient)
-        assert torch.equal(found.loss, wanted.loss)
-        assert not found.gradient.is_inference() and not found.gradient.requires_grad
+    for result in within:
+        assert torch.equal(result.gradient, wanted.gradient)
+        assert torch.equal(result.loss, wanted.loss)
+        assert not result.gradient.is_inference() and not result.gradient.requires_grad
 
 
 def test_the_picture_given_is_neither_changed_nor_tracked(network: Network) -> None:
@@ -303,10 +303,10 @@ def test_half_precision_features_give_the_loss_and_a_float32_gradient() -> None:
     layers = (*FIVE, "relu4_2")
     exact, half = (random_network(Design(SMALL), layers, dtype) for dtype in (torch.float64, torch.bfloat16))
     wanted = Objective(exact, CONFIG, picture(1), [picture(2)])(picture(3))
-    found = Objective(half, CONFIG, picture(1).float(), [picture(2).float()])(picture(3).float())
-    assert found.gradient.dtype == torch.float32
-    assert float(found.loss) == pytest.approx(float(wanted.loss), rel=0.03)
-    cosine = torch.nn.functional.cosine_similarity(found.gradient.flatten().double(), wanted.gradient.flatten(), 0)
+    result = Objective(half, CONFIG, picture(1).float(), [picture(2).float()])(picture(3).float())
+    assert result.gradient.dtype == torch.float32
+    assert float(result.loss) == pytest.approx(float(wanted.loss), rel=0.03)
+    cosine = torch.nn.functional.cosine_similarity(result.gradient.flatten().double(), wanted.gradient.flatten(), 0)
     assert float(cosine) > 0.9
 
 
@@ -361,7 +361,7 @@ def test_relative_losses_mean_the_same_at_256_and_1024_pixels(shared: Path) -> N
         with torch.no_grad():  # the gradient, which is not looked at, would take twice as long as the loss
             losses.append({name: float(term) for name, term in objective._terms((pair[0] + pair[1]) / 2).items()})
     for term in ("content", "style", "tv"):
-        small, large = (sum(value for name, value in each.items() if name.startswith(term)) for each in losses)
+        small, large = (sum(value for name, value in losse.items() if name.startswith(term)) for losse in losses)
         assert large == pytest.approx(small, rel=0.15)
 
 
@@ -379,9 +379,9 @@ def test_a_mask_of_ones_is_no_mask(network: Network, octaves: int) -> None:
     pair = picture(1, 96, 80), [picture(2, 96, 80)]
     plain = Objective(network, config, *pair)(picture(3, 96, 80))
     masked = Objective(network, config, *pair, masks=[torch.ones(1, 1, 96, 80, dtype=torch.float64)])
-    found = masked(picture(3, 96, 80))
-    assert torch.allclose(found.gradient, plain.gradient, rtol=1e-9, atol=1e-15)
-    assert float(found.loss) == pytest.approx(float(plain.loss), rel=1e-12)
+    result = masked(picture(3, 96, 80))
+    assert torch.allclose(result.gradient, plain.gradient, rtol=1e-9, atol=1e-15)
+    assert float(result.loss) == pytest.approx(float(plain.loss), rel=1e-12)
 
 
 def test_a_region_has_the_gram_matrix_of_its_own_positions(network: Network) -> None:
@@ -467,5 +467,5 @@ def test_moments_pass_through_a_head(network: Network) -> None:
     """The head on the maps, and on their moments."""
     maps, weight, bias = noise(1, 6, 7, 5), noise(9, 6, seed=1), noise(9, seed=2)
     wanted = moments(torch.nn.functional.conv2d(maps, weight[:, :, None, None], bias), half_mask(7, 5))
-    found = moments(maps, half_mask(7, 5)).through((weight, bias))
-    assert torch.allclose(found.mean, wanted.mean, atol=1e-12) and torch.allclose(found.second, wanted.second)
+    result = moments(maps, half_mask(7, 5)).through((weight, bias))
+    assert torch.allclose(result.mean, wanted.mean, atol=1e-12) and torch.allclose(result.second, wanted.second)

@@ -51,11 +51,11 @@ def luma(image: Tensor) -> Tensor:
 
 @given(height=st.integers(1, 5000), width=st.integers(1, 5000), long_side=st.integers(1, 3000))
 def test_fit_size_keeps_the_aspect_to_half_a_pixel(height: int, width: int, long_side: int) -> None:
-    found = fit_size((height, width), long_side)
-    assert max(found) == long_side
+    result = fit_size((height, width), long_side)
+    assert max(result) == long_side
     exact = min(height, width) * long_side / max(height, width)
-    assert min(found) == 1 or abs(min(found) - exact) <= 0.5
-    assert (found[0] >= found[1]) == (height >= width) or found[0] == found[1]
+    assert min(result) == 1 or abs(min(result) - exact) <= 0.5
+    assert (result[0] >= result[1]) == (height >= width) or result[0] == result[1]
 
 
 def test_fit_size_of_known_pictures() -> None:
@@ -70,8 +70,8 @@ def test_resize_keeps_flat_colours_and_the_range(height: int, width: int, to: tu
     flat = resize(colour.expand(1, 3, height, width), to)
     assert flat.shape == (1, 3, *to)
     assert torch.allclose(flat, colour.expand_as(flat), atol=1e-12)
-    found = resize(noise(1, 3, height, width).round(), to)
-    assert float(found.min()) >= 0 and float(found.max()) <= 1
+    result = resize(noise(1, 3, height, width).round(), to)
+    assert float(result.min()) >= 0 and float(result.max()) <= 1
 
 
 def test_resize_to_its_own_size_is_the_picture_itself() -> None:
@@ -104,13 +104,13 @@ def test_resample_is_linear_and_does_not_clamp() -> None:
 def test_cover_is_the_middle_of_the_picture_scaled_to_cover(height: int, width: int, size: tuple[int, int]) -> None:
     """A ramp that counts pixels of the source shows where the crop lies: symmetric, and at the smaller enlargement."""
     image = noise(1, 3, height, width)
-    found = cover(image, size)
-    assert found.shape == (1, 3, *size)
+    result = cover(image, size)
+    assert result.shape == (1, 3, *size)
     scale = max(size[0] / height, size[1] / width)
     whole = resize(image, (max(size[0], round(height * scale)), max(size[1], round(width * scale))))
     spare = whole.shape[-2] - size[0], whole.shape[-1] - size[1]
     assert min(spare) <= 1  # one side fits
-    assert torch.equal(found, whole[..., spare[0] // 2 :, spare[1] // 2 :][..., : size[0], : size[1]])
+    assert torch.equal(result, whole[..., spare[0] // 2 :, spare[1] // 2 :][..., : size[0], : size[1]])
 
 
 def test_cover_crops_what_is_too_long_and_nothing_else() -> None:
@@ -123,12 +123,12 @@ def test_cover_crops_what_is_too_long_and_nothing_else() -> None:
 @given(height=st.integers(2, 9), width=st.integers(2, 9))
 def test_halve_is_the_mean_of_four_and_drops_an_odd_rest(height: int, width: int) -> None:
     image = noise(1, 3, height, width)
-    found = halve(image)
-    assert found.shape == (1, 3, height // 2, width // 2)
+    result = halve(image)
+    assert result.shape == (1, 3, height // 2, width // 2)
     for y in range(height // 2):
         for x in range(width // 2):
             four = [image[0, :, 2 * y + i, 2 * x + j] for i in (0, 1) for j in (0, 1)]
-            assert torch.allclose(found[0, :, y, x], sum(four) / 4, atol=1e-15)
+            assert torch.allclose(result[0, :, y, x], sum(four) / 4, atol=1e-15)
 
 
 # --- noise
@@ -139,28 +139,28 @@ def test_median_noise_is_the_median_of_every_window(size: tuple[int, int], windo
     """The upper one of an even number of values, as SciPy's median filter has it; rows beyond 64 are another strip."""
     height, width = size
     white = torch.rand(1, 3, height + window - 1, width + window - 1, generator=generator(3))[0].tolist()
-    found = pixels.median_noise(size, generator(3), window)[0].tolist()
+    result = pixels.median_noise(size, generator(3), window)[0].tolist()
     for c in range(3):
         for y in range(height):
             for x in range(width):
                 values = sorted(v for row in white[c][y : y + window] for v in row[x : x + window])
-                assert found[c][y][x] == values[len(values) // 2]
+                assert result[c][y][x] == values[len(values) // 2]
 
 
 def test_white_noise_is_the_generator_s_and_uniform() -> None:
-    found = pixels.white_noise((64, 64), generator(1))
-    assert torch.equal(found, pixels.white_noise((64, 64), generator(1)))
-    assert not torch.equal(found, pixels.white_noise((64, 64), generator(2)))
-    counts = torch.histc(found, 4, 0, 1) / found.numel()
+    result = pixels.white_noise((64, 64), generator(1))
+    assert torch.equal(result, pixels.white_noise((64, 64), generator(1)))
+    assert not torch.equal(result, pixels.white_noise((64, 64), generator(2)))
+    counts = torch.histc(result, 4, 0, 1) / result.numel()
     assert torch.allclose(counts, torch.full((4,), 0.25), atol=0.02)
 
 
 def test_colour_noise_has_the_mean_and_covariance_asked_for() -> None:
     mean, covariance = color_moments(mild(2))
-    found = color_moments(pixels.color_noise((200, 200), mean, covariance, generator()))
+    result = color_moments(pixels.color_noise((200, 200), mean, covariance, generator()))
     deviation = float(covariance.diagonal().max())
-    assert torch.allclose(found[0], mean, atol=5 * (deviation / 40000) ** 0.5)
-    assert torch.allclose(found[1], covariance, atol=5 * deviation * (2 / 40000) ** 0.5)
+    assert torch.allclose(result[0], mean, atol=5 * (deviation / 40000) ** 0.5)
+    assert torch.allclose(result[1], covariance, atol=5 * deviation * (2 / 40000) ** 0.5)
 
 
 # --- colour
@@ -171,9 +171,9 @@ def test_colour_moments_are_those_of_a_loop() -> None:
     colours = [image[0, :, y, x] for y in range(4) for x in range(5)]
     mean = sum(colours) / 20
     covariance = sum(torch.outer(colour - mean, colour - mean) for colour in colours) / 20
-    found = color_moments(image.float())
-    assert found[0].dtype == found[1].dtype == torch.float64
-    assert torch.allclose(found[0], mean, atol=1e-7) and torch.allclose(found[1], covariance, atol=1e-7)
+    result = color_moments(image.float())
+    assert result[0].dtype == result[1].dtype == torch.float64
+    assert torch.allclose(result[0], mean, atol=1e-7) and torch.allclose(result[1], covariance, atol=1e-7)
 
 
 @given(st.integers(0, 50))
@@ -189,9 +189,9 @@ def test_matrix_powers_are_inverse_to_each_other(seed: int) -> None:
 def test_matched_colours_have_the_reference_s_mean_and_covariance(seed: int, other: int) -> None:
     image, reference = mild(seed), mild(other, 17, 9)
     matched = match_colors(image, reference)
-    found, wanted = color_moments(matched), color_moments(reference)
-    assert torch.allclose(found[0], wanted[0], atol=1e-9)
-    assert torch.allclose(found[1], wanted[1], atol=1e-9)
+    result, wanted = color_moments(matched), color_moments(reference)
+    assert torch.allclose(result[0], wanted[0], atol=1e-9)
+    assert torch.allclose(result[1], wanted[1], atol=1e-9)
     # Of all linear maps with these moments, the one that moves colours least is the symmetric one.
     before, after = (each[0].flatten(1) - each[0].flatten(1).mean(1, keepdim=True) for each in (image, matched))
     transport = after @ torch.linalg.pinv(before)
@@ -220,18 +220,18 @@ def test_matching_to_itself_changes_nothing_and_to_a_flat_picture_gives_its_colo
 @given(seed=st.integers(0, 30), other=st.integers(0, 30))
 def test_recolor_content_keeps_the_result_s_luma_and_the_content_s_chroma(seed: int, other: int) -> None:
     image, content = mild(seed), mild(other)
-    found = recolor(image, content, "content")
-    assert torch.allclose(luma(found), luma(image), atol=1e-12)
+    result = recolor(image, content, "content")
+    assert torch.allclose(luma(result), luma(image), atol=1e-12)
     for channel in range(3):  # the differences of colour, which a grey shift leaves
-        chroma, wanted = (each[0, channel] - luma(each) for each in (found, content))
+        chroma, wanted = (each[0, channel] - luma(each) for each in (result, content))
         assert torch.allclose(chroma, wanted, atol=1e-12)
 
 
 def test_recolor_match_has_the_content_s_moments_at_the_picture_s_size() -> None:
     image, content = mild(1), mild(3, 48, 64)
     wanted = color_moments(resize(content, (24, 32)))
-    found = color_moments(recolor(image, content, "match"))
-    assert torch.allclose(found[0], wanted[0], atol=1e-9) and torch.allclose(found[1], wanted[1], atol=1e-9)
+    result = color_moments(recolor(image, content, "match"))
+    assert torch.allclose(result[0], wanted[0], atol=1e-9) and torch.allclose(result[1], wanted[1], atol=1e-9)
 
 
 def test_recolor_leaves_the_picture_where_there_is_nothing_to_do() -> None:
@@ -244,5 +244,5 @@ def test_recolor_leaves_the_picture_where_there_is_nothing_to_do() -> None:
 def test_recolor_stays_in_range_on_loud_colours() -> None:
     image, content = noise(1, 3, 8, 8, seed=1).round(), noise(1, 3, 8, 8, seed=2).round()
     for color in COLORS:
-        found = recolor(image, content, color)
-        assert float(found.min()) >= 0 and float(found.max()) <= 1
+        result = recolor(image, content, color)
+        assert float(result.min()) >= 0 and float(result.max()) <= 1

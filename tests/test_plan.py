@@ -24,8 +24,8 @@ def with_memory(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
 
 def test_with_room_nothing_is_given_up(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     with_memory(monkeypatch, 2**40)
-    found = make_plan(network, CONFIG, SIZE)
-    assert (found.tile, found.history, found.fits) == (0, CONFIG.history, True)
+    result = make_plan(network, CONFIG, SIZE)
+    assert (result.tile, result.history, result.fits) == (0, CONFIG.history, True)
     monkeypatch.setattr(plan.memory, "available_memory", lambda device: None)
     assert make_plan(network, CONFIG, SIZE).tile == 0
 
@@ -35,13 +35,13 @@ def test_less_memory_means_smaller_tiles_and_a_shorter_history(network: Network,
     whole = memory_needed(network, CONFIG, SIZE, 0)
     with pytest.MonkeyPatch.context() as patch:
         with_memory(patch, int(share * whole))
-        found = make_plan(network, CONFIG, SIZE)
-        assert found.tile in plan.memory.TILES and found.history <= CONFIG.history
-        if found.fits:
-            used = memory_needed(network, replace(CONFIG, history=found.history), SIZE, found.tile)
-            assert used == found.memory <= share * whole
+        result = make_plan(network, CONFIG, SIZE)
+        assert result.tile in plan.memory.TILES and result.history <= CONFIG.history
+        if result.fits:
+            used = memory_needed(network, replace(CONFIG, history=result.history), SIZE, result.tile)
+            assert used == result.memory <= share * whole
         else:
-            assert (found.tile, found.history) == (min(plan.memory.TILES[1:]), plan.memory.HISTORIES[-1])
+            assert (result.tile, result.history) == (min(plan.memory.TILES[1:]), plan.memory.HISTORIES[-1])
 
 
 def test_a_tile_that_was_asked_for_stays(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:

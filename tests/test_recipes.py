@@ -66,16 +66,16 @@ def as_configured(config: Config, f: Maps, p: Maps, s: Maps, picture: Tensor) ->
     for layer in config.content_layers:
         loss = loss + config.content_weight * content_loss(f[layer][None], p[layer][None], config.content_norm)
     for layer, weight in zip(config.style_layers, config.style_layer_weights):
-        found, target = moments(f[layer][None]), moments(s[layer][None])
-        distance = style_loss(found, target, config.style_statistic, config.style_norm, picture[0].numel())
+        result, target = moments(f[layer][None]), moments(s[layer][None])
+        distance = style_loss(result, target, config.style_statistic, config.style_norm, picture[0].numel())
         loss = loss + config.style_weight * weight * distance
     return loss
 
 
 def value_and_gradients(loss: Tensor, leaves: list[Tensor]) -> tuple[float, Tensor]:
-    found = torch.autograd.grad(loss, leaves, allow_unused=True)
-    gradients = [torch.zeros_like(leaf) if each is None else each for each, leaf in zip(found, leaves)]
-    return float(loss.detach()), torch.cat([each.flatten() for each in gradients])
+    result = torch.autograd.grad(loss, leaves, allow_unused=True)
+    gradients = [torch.zeros_like(leaf) if gradient is None else gradient for gradient, leaf in zip(result, leaves)]
+    return float(loss.detach()), torch.cat([gradient.flatten() for gradient in gradients])
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
@@ -83,19 +83,19 @@ def value_and_gradients(loss: Tensor, leaves: list[Tensor]) -> tuple[float, Tens
 def test_loss_and_gradient_on_fixed_features(name: str, term: str, dtype: torch.dtype) -> None:
     f, p, s = random_maps(1, 48, 64), random_maps(2, 48, 64), random_maps(3, 64, 48)
     picture = noise(3, 48, 64, seed=4)
-    found, wanted = [], []
-    for precision, results in ((dtype, found), (torch.float64, wanted)):
+    result, wanted = [], []
+    for precision, results in ((dtype, result), (torch.float64, wanted)):
         leaves = {key: each.to(precision).requires_grad_() for key, each in {**f, "picture": picture}.items()}
         others = [{key: each.to(precision) for key, each in maps.items()} for maps in (p, s)]
-        if results is found:
+        if results is result:
             loss = as_configured(only(recipe(name), term), leaves, *others, leaves["picture"])
         else:
             loss = part(PUBLISHED[name](leaves, *others, leaves["picture"]), term)
         results += value_and_gradients(loss, list(leaves.values()))
     # Wasserstein-2 is a small difference of large traces, which costs float32 digits.
     tolerance = 3e-4 if (name, dtype) == ("crowson", torch.float32) else 1e-5
-    assert found[0] == pytest.approx(wanted[0], rel=tolerance)
-    assert relative_error(found[1], wanted[1]) < tolerance
+    assert result[0] == pytest.approx(wanted[0], rel=tolerance)
+    assert relative_error(result[1], wanted[1]) < tolerance
 
 
 # --- through a network

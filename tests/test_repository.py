@@ -10,7 +10,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image, ImageOps
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "styletransfer"
@@ -18,6 +20,7 @@ RANKS = {
     "config": 0,
     "allocator": 0,
     "files": 0,
+    "engine": 1,
     "recipes": 1,
     "weights": 1,
     "pixels": 1,
@@ -27,21 +30,24 @@ RANKS = {
     "features": 2,
     "tiles": 2,
     "start": 2,
-    "objective": 3,
-    "spectrum": 3,
-    "plan": 4,
-    "solvers": 4,
-    "transfer": 5,
-    "distill": 6,
-    "cli": 6,
-    "__main__": 7,
-    "explain": 6,
-    "studio": 6,
-    "page": 7,
+    "parts": 3,
+    "objective": 4,
+    "spectrum": 4,
+    "plan": 5,
+    "solvers": 5,
+    "transfer": 6,
+    "distill": 7,
+    "cli": 7,
+    "__main__": 8,
+    "explain": 7,
+    "studio": 7,
+    "page": 8,
 }
 INSIDE = {  # a folder's own ranks
-    "cli": {"parser": 0, "run": 1},
-    "images": {"checks": 0, "read": 1, "write": 1},
+    "cli": {"outputs": 0, "parser": 0, "report": 0, "batch": 1, "run": 2},
+    "engine": {"seam": 0, "cluster": 1, "choice": 2},
+    "images": {"checks": 0, "chunks": 0, "read": 1, "write": 1},
+    "features": {"designs": 0, "network": 1, "choice": 2},
     "plan": {"system": 0, "memory": 1, "timing": 1},
     "weights": {"sources": 0, "local": 0, "cache": 1, "hub": 2},
     "distill": {"losses": 0, "layers": 0, "pictures": 0, "course": 1, "program": 2, "__main__": 3},
@@ -65,15 +71,19 @@ INSIDE = {  # a folder's own ranks
         "parts": 1,
         "crowd": 1,
         "visit": 2,
+        "mix": 3,
+        "own": 3,
+        "shared": 0,
         "handlers": 3,
-        "paint": 4,
-        "nine": 5,
-        "many": 6,
+        "pictures": 4,
+        "paint": 5,
+        "nine": 6,
+        "many": 7,
         "presets": 5,
         "how": 5,
         "api": 5,
         "health": 2,
-        "demo": 7,
+        "demo": 8,
     },
 }
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem != "__init__")
@@ -210,6 +220,18 @@ def test_the_examples_are_there_and_small() -> None:
             f"python -m styletransfer examples/{entry['content']} examples/{entry['style']}"
         )
     assert sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) <= 12 * 10**6
+
+
+def test_every_example_has_a_thumbnail_that_shows_it() -> None:
+    folder = ROOT / "examples"
+    listed = json.loads((folder / "examples.json").read_text())
+    for entry in (entry for entries in listed.values() for entry in entries):
+        file = folder / "small" / f"{Path(entry['file']).stem}.webp"
+        assert file.stat().st_size < 12_000
+        with Image.open(file) as small, Image.open(folder / entry["file"]) as large:
+            assert small.size == (160, 120)
+            seen = [np.asarray(ImageOps.fit(picture.convert("RGB"), (40, 30)), float) for picture in (small, large)]
+        assert np.abs(seen[0] - seen[1]).mean() < 3, entry["file"]
 
 
 def test_the_built_in_network_is_small() -> None:

@@ -15,7 +15,7 @@ from styletransfer.images import read_settings
 from styletransfer.studio import frames
 from styletransfer.studio import series as module
 from styletransfer.studio.kept import Visit
-from styletransfer.studio.series import Place, Series, drafts, named, pictures
+from styletransfer.studio.series import Place, Series, drafts, pictures
 from styletransfer.studio.task import NEXT_TURN
 
 
@@ -86,7 +86,7 @@ def test_what_was_stopped_is_a_result_and_not_in_the_archive(both: tuple[str, st
     while not visit.results:
         next(painted)
     painted.close()
-    assert visit.results[0].metadata["outcome"] == "stopped" and not visit.running
+    assert visit.results[0].metadata["outcome"] == "stopped"
     assert series.files == [] and 0 < series.places[0].progress < 1 and series.places[1].progress == 0
     visit.clear()
 
@@ -129,4 +129,4 @@ def test_a_draft_that_fails_fails_all(both: tuple[str, str], tmp_path: Path) -> 
     ],
 )
 def test_names_say_what_a_picture_is(content: str, style: str, name: str) -> None:
-    assert named(job((content, style)), 512) == name
+    assert job((content, style)).title(512) == name

@@ -84,10 +84,10 @@ def test_the_lbfgs_direction_is_that_of_dense_bfgs() -> None:
         s, y = move.flatten(), change.flatten()
         left = eye - torch.outer(s, y) / (s @ y)
         inverse = left @ inverse @ left.T + torch.outer(s, s) / (s @ y)
-    found = solvers._two_loop_recursion(
+    result = solvers._two_loop_recursion(
         -gradient, pairs, solvers._initial_inverse_hessian(State(gradient, memory=pairs))
     ).flatten()
-    assert torch.allclose(found, -inverse @ gradient.flatten(), rtol=1e-9)
+    assert torch.allclose(result, -inverse @ gradient.flatten(), rtol=1e-9)
 
 
 def test_every_step_of_lbfgs_lowers_the_loss_and_meets_the_wolfe_conditions() -> None:

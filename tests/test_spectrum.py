@@ -74,8 +74,8 @@ def test_no_square_is_told_apart_by_more_than_the_contrast() -> None:
     move = draw(1, (64, 64))
     change = move.clone()
     change[..., :16, :16] *= 1e6
-    found = updated(None, move, change).contrast
-    assert found.max() <= CONTRAST and found.min() >= 1 / CONTRAST
+    result = updated(None, move, change).contrast
+    assert result.max() <= CONTRAST and result.min() >= 1 / CONTRAST
 
 
 def test_a_direction_that_bends_down_counts_as_flat() -> None:

@@ -164,7 +164,7 @@ def test_settings_that_are_none_are_refused(metadata: dict[str, Any]) -> None:
         ({"brush": "0.5", "size": "640", "seed": "7", "color": "match"}, "balanced",
          {"style_scale": 0.5, "size": 640, "seed": 7, "color": "match"}, []),
         ({"quality": "none", "strength": "many", "size": "9999"}, "balanced", {}, ["quality", "strength", "size"]),
-        ({"device": "cuda", "weights": "/etc/passwd", "__theme": "dark"}, "balanced", {}, ["device", "weights"]),
+        ({"device": "cuda", "weights": "/etc/passwd", "__theme": "dark", "fbclid": "x"}, "balanced", {}, []),
         ({"size": "300.5", "brush": "nan", "network": "vgg99"}, "balanced", {}, ["brush", "size", "network"]),
     ],
 )  # fmt: skip
@@ -277,12 +277,25 @@ def test_sketches_read_large_pictures_in_small(tmp_path: Path) -> None:
     assert last.raw.shape == (1, 3, 16, 32)
 
 
-def test_the_words_of_a_step() -> None:
-    step: Any = SimpleNamespace(scale=1, scales=3, iteration=48, iterations=140, progress=0.25)
-    assert frames.words(step, 2.0) == "scale 2 of 3 · step 48 of 140 · about 6 s left"
-    assert frames.words(step, 100.0) == "scale 2 of 3 · step 48 of 140 · about 5 min left"
-    assert frames.words(step, 0.5) == "scale 2 of 3 · step 48 of 140"
-    assert frames.words(step, 2.0, progress_before=0.15).endswith("about 15 s left")
+def test_the_time_left_is_that_of_the_last_scale_and_hidden_until_it_is_known() -> None:
+    """Steps of 9 s at the first scale, of 2 s at the last, whose first takes 7 s more."""
+    clock, seconds, told = frames.Clock(), 0.0, []
+    for scale in range(2):
+        for iteration in range(1, 11):
+            seconds += 9.0 if scale == 0 or iteration == 1 else 2.0
+            step: Any = SimpleNamespace(scale=scale, scales=2, iteration=iteration, iterations=10)
+            told.append(clock.left(step, seconds))
+    assert told == [None] * 13 + [12.0, 10.0, 8.0, 6.0, 4.0, 2.0, 0.0]
+
+
+def test_a_run_tells_how_far_it_is_in_plain_words() -> None:
+    painted: Any = {"metadata": {"steps": [1]}}
+    assert frames.Frame("10 of 52 MB", lead="Anew · ").told == "Anew · Getting ready · 10 of 52 MB"
+    assert frames.Frame("first step", content=np.zeros((1, 3, 1, 1))).told == "Getting ready · first step"
+    assert frames.Frame("scale 3 of 3", 0.42, 12.3, **painted).light.told == "Painting · 42 % · about 12 s"
+    assert frames.Frame("scale 3 of 3", 0.996, 0.1, **painted).told == "Painting · 100 % · about 1 s"
+    told = frames.Frame("", 0.5, 300.0, "Anew · ", " · smaller steps", **painted).told
+    assert told == "Anew · Painting · 50 % · about 5 min · smaller steps"
 
 
 def test_the_loss_curve_is_short_and_has_the_last_step() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MODULES = {"pillow": "PIL"}  # where the name of the import is another one
-OPTIONAL = {"spaces", "resource"}  # of ZeroGPU, and not on Windows: each behind an except ImportError
+OPTIONAL = {"ray", "spaces", "resource"}  # of ZeroGPU, and not on Windows: each behind an except ImportError
 BROUGHT = {"starlette"}  # by Gradio, whose page is an app of it
 RULE = re.compile(r"([a-z_]+)>=(\d+(?:\.\d+)*),<(\d+)")
 

@@ -75,5 +75,5 @@ def test_sums_over_tiles_have_the_whole_gradient() -> None:
         loss = sums["sum"].sin() * sums["squares"]
         return loss.detach(), torch.autograd.grad(loss, image)[0]
 
-    (loss, wanted), (tiled, found) = gradient(0), gradient(8)
-    assert torch.allclose(tiled, loss, rtol=1e-12) and torch.allclose(found, wanted, rtol=1e-9, atol=1e-12)
+    (loss, wanted), (tiled, result) = gradient(0), gradient(8)
+    assert torch.allclose(tiled, loss, rtol=1e-12) and torch.allclose(result, wanted, rtol=1e-9, atol=1e-12)

@@ -58,10 +58,10 @@ def size_of(shapes: dict[str, tuple[int, ...]]) -> int:
 HEADER = 8 + struct.unpack("<Q", MODEL[:8])[0]
 
 
-def same(found: Weights, shapes: dict[str, tuple[int, ...]] = SHAPES) -> bool:
+def same(result: Weights, shapes: dict[str, tuple[int, ...]] = SHAPES) -> bool:
     """Bit for bit what the network was made of, and nothing else."""
-    return found.tensors.keys() == shapes.keys() and all(
-        each.dtype == torch.float32 and torch.equal(each, NETWORK[name]) for name, each in found.tensors.items()
+    return result.tensors.keys() == shapes.keys() and all(
+        each.dtype == torch.float32 and torch.equal(each, NETWORK[name]) for name, each in result.tensors.items()
     )
 
 
@@ -110,8 +110,8 @@ def torchvision_file(tmp_path: Path) -> Path:
 
 
 def test_only_the_header_and_the_tensors_needed_travel(hub: HubServer) -> None:
-    found = load_weights("vgg19", SHAPES)
-    assert same(found) and found.origin == "Hugging Face hub"
+    result = load_weights("vgg19", SHAPES)
+    assert same(result) and result.origin == "Hugging Face hub"
     assert hub.sent == HEADER + size_of(SHAPES) < len(MODEL) / 100
     # By name, features.3.extra lies behind all that is needed and the classifier before: one run of neighbours.
     assert len(hub.ranges) == 3
@@ -265,8 +265,8 @@ def test_what_torchvision_has_cached_is_used_in_both_formats(tmp_path: Path) -> 
     file = torchvision_file(tmp_path)
     for zipped in (True, False):
         torch.save(NETWORK, file, _use_new_zipfile_serialization=zipped)
-        found = load_weights("vgg19", SHAPES, download=False)
-        assert same(found) and found.origin == "torchvision's cache"
+        result = load_weights("vgg19", SHAPES, download=False)
+        assert same(result) and result.origin == "torchvision's cache"
 
 
 def test_what_a_space_preloaded_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -281,8 +281,8 @@ def test_what_a_space_preloaded_is_used(tmp_path: Path, monkeypatch: pytest.Monk
     assert not on_disk("vgg19", SHAPES)
     (root / "snapshots" / "abc" / "model.safetensors").write_bytes(MODEL)
     assert on_disk("vgg19", SHAPES)
-    found = load_weights("vgg19", SHAPES, download=False)
-    assert same(found) and found.origin == "the hub's cache"
+    result = load_weights("vgg19", SHAPES, download=False)
+    assert same(result) and result.origin == "the hub's cache"
 
 
 def test_torchvisions_download_is_the_last_resort_checked_by_its_hash(
@@ -297,8 +297,8 @@ def test_torchvisions_download_is_the_last_resort_checked_by_its_hash(
     damaged = torchvision_file(tmp_path).with_name(name)
     damaged.write_bytes(saved.read_bytes()[:1000])
     lines: list[str] = []
-    found = load_weights("vgg19", SHAPES, report=lines.append)
-    assert same(found) and found.origin == "torchvision's download"
+    result = load_weights("vgg19", SHAPES, report=lines.append)
+    assert same(result) and result.origin == "torchvision's download"
     assert [line.split(": ")[1][:28] for line in lines] == [
         "reading torchvision's cache",
         "torchvision's cache is of no",
@@ -377,8 +377,8 @@ def test_the_builtin_network_is_a_file_of_the_package(tmp_path: Path, monkeypatc
     monkeypatch.setattr(weights, "BUILTIN", file)
     assert not on_disk("builtin", SHAPES)
     file.write_bytes(MODEL)
-    found = load_weights("builtin", SHAPES, download=False)
-    assert same(found) and found.origin == "the built-in network" and on_disk("builtin", SHAPES)
+    result = load_weights("builtin", SHAPES, download=False)
+    assert same(result) and result.origin == "the built-in network" and on_disk("builtin", SHAPES)
 
 
 # --- the cache
@@ -483,8 +483,8 @@ def test_the_digest_is_of_names_shapes_and_bytes_wherever_they_came_from(tmp_pat
     torch.save(dict(reversed(NETWORK.items())), tmp_path / "b.pth")
     torch.save(NETWORK, tmp_path / "c.PT", _use_new_zipfile_serialization=False)
     for name in ("a.safetensors", "b.pth", "c.PT"):
-        found = load_weights("vgg19-caffe", SHAPES, path=str(tmp_path / name))
-        assert same(found) and found.digest == oracle.hexdigest() and found.origin == f"the file {name}"
+        result = load_weights("vgg19-caffe", SHAPES, path=str(tmp_path / name))
+        assert same(result) and result.digest == oracle.hexdigest() and result.origin == f"the file {name}"
         assert available(str(tmp_path / name)) == {key: tuple(each.shape) for key, each in NETWORK.items()}
     assert load_weights("vgg19", SHALLOW, path=str(tmp_path / "b.pth")).digest != oracle.hexdigest()
 
@@ -520,8 +520,8 @@ def test_wrong_tensors_in_a_file_are_refused(tmp_path: Path, tensor: Tensor, tol
 
 def test_other_precisions_become_float32(tmp_path: Path) -> None:
     torch.save({"features.0.bias": torch.tensor([0.5, -2.0], dtype=torch.bfloat16)}, tmp_path / "x.pth")
-    found = load_weights("vgg19", {"features.0.bias": (2,)}, path=str(tmp_path / "x.pth")).tensors["features.0.bias"]
-    assert found.dtype == torch.float32 and found.tolist() == [0.5, -2.0]
+    result = load_weights("vgg19", {"features.0.bias": (2,)}, path=str(tmp_path / "x.pth")).tensors["features.0.bias"]
+    assert result.dtype == torch.float32 and result.tolist() == [0.5, -2.0]
 
 
 class Trap:
@@ -604,10 +604,10 @@ def test_the_original_vgg19_is_read_as_published() -> None:
     )
     weight_shapes = {f"features.{layer}.weight": (out, held, 3, 3) for layer, (held, out) in channels.items()}
     assert shapes == weight_shapes | {f"features.{layer}.bias": (out,) for layer, (_, out) in channels.items()}
-    found = load_weights("vgg19-caffe", shapes, path=str(file))
+    result = load_weights("vgg19-caffe", shapes, path=str(file))
     oracle = safetensors.torch.load_file(file)
-    assert all(torch.equal(found.tensors[name], oracle[name]) for name in shapes)
-    for name, tensor in found.tensors.items():  # what is asked of the hub's tensors holds for real ones
+    assert all(torch.equal(result.tensors[name], oracle[name]) for name in shapes)
+    for name, tensor in result.tensors.items():  # what is asked of the hub's tensors holds for real ones
         weights.local.check_values("it", name, tensor, weights.hub.ZERO_RUN)
     with pytest.raises(StyleTransferError, match=r"lacks features.19.weight \(it holds features.0 to features.16\)"):
         load_weights("vgg19-caffe", {**shapes, "features.19.weight": (512, 256, 3, 3)}, path=str(file))

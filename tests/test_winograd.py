@@ -30,9 +30,9 @@ def convolution(channels: int, wide: int, dtype: torch.dtype = torch.float64) ->
 def through(module: Callable[[Tensor], Tensor], maps: Tensor) -> tuple[Tensor, Tensor]:
     """A layer's result, and the gradient of a sum that weighs each of its values differently."""
     maps = maps.clone().requires_grad_(True)
-    found = module(maps)
-    (gradient,) = torch.autograd.grad(found, maps, noise(*found.shape, seed=4).to(found) - 0.5)
-    return found.detach(), gradient
+    result = module(maps)
+    (gradient,) = torch.autograd.grad(result, maps, noise(*result.shape, seed=4).to(result) - 0.5)
+    return result.detach(), gradient
 
 
 @given(st.integers(1, 21), st.integers(1, 21), st.integers(1, 5), st.integers(1, 5), st.integers(1, 2), st.booleans())
@@ -42,24 +42,24 @@ def test_result_and_gradient_are_the_convolution_s(
     plain, maps = convolution(channels, wide), noise(count, channels, height, width, seed=3) - 0.5
     if not bias:
         plain.bias = None
-    for found, expected in zip(through(WinogradConv2d(plain), maps), through(plain, maps)):
-        assert found.shape == expected.shape
-        assert torch.allclose(found, expected, rtol=0, atol=1e-12)
+    for result, expected in zip(through(WinogradConv2d(plain), maps), through(plain, maps)):
+        assert result.shape == expected.shape
+        assert torch.allclose(result, expected, rtol=0, atol=1e-12)
 
 
 def test_in_float32_rounding_stays_below_a_hundred_thousandth() -> None:
     plain, maps = convolution(128, 96), noise(1, 128, 30, 41, seed=3) - 0.5
     expected = through(plain, maps)
-    for found, goal in zip(through(WinogradConv2d(plain.float()), maps.float()), expected):
-        assert 0 < relative_error(found.double(), goal) < 1e-5
+    for result, goal in zip(through(WinogradConv2d(plain.float()), maps.float()), expected):
+        assert 0 < relative_error(result.double(), goal) < 1e-5
 
 
 def test_many_bands_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
     module, maps = WinogradConv2d(convolution(3, 4)), noise(1, 3, 33, 18, seed=3)
     whole = through(module, maps)
     monkeypatch.setattr(winograd, "WORKSPACE", 1)
-    for found, expected in zip(through(module, maps), whole):
-        assert torch.allclose(found, expected, rtol=0, atol=1e-13)
+    for result, expected in zip(through(module, maps), whole):
+        assert torch.allclose(result, expected, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize(

@@ -5,17 +5,21 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ..config import VERSION, Config, StyleTransferError, changes_since
-from ..images import SUFFIXES, read_settings
+from ..engine import add_flags
+from ..images import read_settings
 from ..recipes import RECIPES, recipe
 
+NOT_EACH = ("masks", "init_image", "frames")  # flags that go with one picture alone
 TASKS = ("transfer", "content", "style")
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif")
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
+FAILURES = (RuntimeError, OSError, MemoryError)  # beside StyleTransferError: of the machine, not of what was given
 USAGE = "python -m styletransfer CONTENT STYLE -o OUT.png"
 
 
@@ -28,42 +32,64 @@ class Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to paint: its content (None: none), and the file to write."""
+    """One picture to paint: its content (None: none), the file to write, and its style if it has one of its own."""
 
     content: Path | None
     output: Path
+    style: Path | None = None
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser: the command line's own flags, then one for each field of Config."""
     parser = Parser(prog="styletransfer", description="Repaint a picture in the style of others.", allow_abbrev=False)
     add = parser.add_argument
-    add("pictures", nargs="*", metavar="CONTENT STYLE", help="the content, then one or more styles")
-    add("-o", "--output", type=Path, help="the picture to write: .png, .jpg, .webp or .tiff")
-    add("--style", nargs="+", metavar="STYLE", help="the styles; all pictures before this flag are then contents")
-    add("--output-dir", type=Path, help="folder for the results of several contents, as NAME.png")
+    add("pictures", nargs="*", type=_name, metavar="CONTENT STYLE", help="the content, then one or more styles")
+    add("-o", "--output", type=_path, help="the picture to write: .png, .jpg, .webp or .tiff")
+    add(
+        "--style",
+        nargs="+",
+        action="extend",
+        type=_name,
+        metavar="STYLE",
+        help="the styles; all pictures before this flag are then contents",
+    )
+    add("--output-dir", type=_path, help="folder for the results of several contents, as NAME.png")
+    add("--each", action="store_true", help="every content with every style, as CONTENT-STYLE.png; those there stay")
     add("--task", choices=TASKS, default="transfer", help="content or style: reconstruct that one alone")
     add("--recipe", default="balanced", help=f"settings to start from: {', '.join(RECIPES)}")
-    add("--settings", type=Path, metavar="PICTURE", help="start from the settings inside a PNG made here")
+    add("--settings", type=_path, metavar="PICTURE", help="start from the settings inside a PNG made here")
     add(
         "--masks",
         nargs="+",
+        type=_name,
         metavar="MASK",
         help="a grey picture for each style, white where it goes, or - for a style that goes where no other does",
     )
-    add("--init-image", type=Path, help="picture to start from (sets --init image)")
+    add("--init-image", type=_path, help="picture to start from (sets --init image)")
     add("--background", default="white", help="colour behind transparent pictures")
     add("--keep-alpha", action="store_true", help="give the result the content's transparency")
-    add("--frames", type=Path, metavar="FOLDER", help="save pictures during the run, as NAME-NUMBER.png")
+    add("--frames", type=_path, metavar="FOLDER", help="save pictures during the run, as NAME-NUMBER.png")
     add("--every", type=int, default=10, metavar="N", help="steps between two of these pictures")
-    add("--json", type=Path, metavar="REPORT", help="write losses, seconds, memory and metadata")
+    add("--json", type=_path, metavar="REPORT", help="write losses, seconds, memory and metadata")
     add("--dry-run", action="store_true", help="print what the run will take, and do not run it")
     add("--quiet", action="store_true", help="no progress bar and no status lines")
     add("--list-layers", action="store_true", help="print the layers of --network")
     add("--list-recipes", action="store_true", help="print the recipes")
     add("--version", action="version", version=f"styletransfer {VERSION}")
+    add_flags(parser)
     _add_settings(parser.add_argument_group("settings of the run (defaults from the recipe)"))
     return parser
+
+
+def _name(text: str) -> str:
+    """The name of a file or a folder: an empty one would mean the current folder."""
+    if not text:
+        raise argparse.ArgumentTypeError("the name is empty: a file's or a folder's is needed")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_name(text))
 
 
 def _add_settings(group: Any) -> None:
@@ -130,20 +156,43 @@ def parse_value(name: str, text: str, default: Any, item: type = str) -> Any:
 def jobs_and_styles(options: argparse.Namespace) -> tuple[list[Job], list[Path]]:
     """The pictures to paint, and the paths of the styles. Raises StyleTransferError."""
     contents, styles = _contents_and_styles(options)
-    contents = [picture for path in contents for picture in (_pictures_in(path) if path.is_dir() else [path])]
+    contents = [picture for path in contents for picture in (_pictures_in(path) if os.path.isdir(path) else [path])]
+    if options.each and options.output_dir is None:
+        raise StyleTransferError("--each makes several pictures: it needs --output-dir FOLDER")
     if (options.output is None) == (options.output_dir is None):
         raise StyleTransferError("say where to: either -o OUT.png or --output-dir FOLDER")
     if options.output is not None:
         if len(contents) > 1:
             raise StyleTransferError(f"{len(contents)} contents need --output-dir FOLDER instead of -o")
-        _check_output(options.output)
         return [Job(contents[0] if contents else None, options.output)], styles
+    if options.each:
+        return _each(contents, styles, options), styles
     names = [path.stem for path in contents] or [styles[0].stem]
-    duplicates = sorted({name for name in names if names.count(name) > 1})
-    if duplicates:
-        raise StyleTransferError(f"two contents are named {duplicates[0]}: their results would have one name")
+    if repeated := _repeated(names):
+        raise StyleTransferError(f"two contents are named {repeated}: their results would have one name")
     folder: Path = options.output_dir
     return [Job(path, folder / f"{name}.png") for path, name in zip_longest(contents, names)], styles
+
+
+def _each(contents: Sequence[Path], styles: Sequence[Path], options: argparse.Namespace) -> list[Job]:
+    """Every content with every style, style by style."""
+    for name, value in (("task", options.task != "transfer"), *((name, getattr(options, name)) for name in NOT_EACH)):
+        if value:
+            flag = name.replace("_", "-")
+            raise StyleTransferError(f"--each paints pictures of one content and one style: it takes no --{flag}")
+    jobs = [
+        Job(content, options.output_dir / f"{content.stem}-{style.stem}.png", style)
+        for style in styles
+        for content in contents
+    ]
+    if repeated := _repeated([job.output.name for job in jobs]):
+        raise StyleTransferError(f"two pictures would be named {repeated}: give contents and styles other names")
+    return jobs
+
+
+def _repeated(names: Sequence[str]) -> str | None:
+    """The first name, in order of the alphabet, that stands there twice."""
+    return min((name for name in names if names.count(name) > 1), default=None)
 
 
 def _contents_and_styles(options: argparse.Namespace) -> tuple[list[Path], list[Path]]:
@@ -166,15 +215,8 @@ def _contents_and_styles(options: argparse.Namespace) -> tuple[list[Path], list[
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    pictures = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURES)
+    """The pictures in a folder; hidden files, such as macOS's notes beside each picture, are none."""
+    pictures = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.name.startswith(".")]
     if not pictures:
         raise StyleTransferError(f"the folder {folder.name} holds no pictures")
-    return pictures
-
-
-def _check_output(path: Path) -> None:
-    """Refuse before the run what could not be written after it."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise StyleTransferError(f"cannot write {path.name!r}: the name must end in {', '.join(SUFFIXES)}")
-    if not path.parent.is_dir() or not os.access(path.parent, os.W_OK):
-        raise StyleTransferError(f"cannot write {path.name!r}: its folder does not exist or is not writable")
+    return sorted(pictures)

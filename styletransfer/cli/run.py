@@ -1,7 +1,7 @@
 """What a command does: paint, report, list or estimate.
 
-Exit codes: 0 done (or stopped by Ctrl-C with a picture saved), 2 wrong usage or input with one sentence on stderr, 1
-failure.
+Exit codes: 0 done (or stopped by Ctrl-C with every picture saved), 2 wrong usage or input with one sentence on stderr,
+1 failure.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import json
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -19,15 +21,21 @@ from tqdm import tqdm
 
 from .. import allocator
 from ..config import Config, StyleTransferError
+from ..engine import Engine, chosen
 from ..features import DESIGNS, Network, layer_names, load_network
 from ..files import write_atomically
-from ..images import load_alpha, load_image, save_image
-from ..pixels import luminance, resample, size_of
-from ..plan import estimate_seconds, make_plan, peak_memory
+from ..images import SUFFIXES, check_encodable, load_alpha, load_image, save_image
+from ..pixels import Size, luminance, size_of
+from ..plan import estimate_seconds, make_plan
 from ..recipes import RECIPES
 from ..start import Masks
-from ..transfer import Result, Step, StyleTargets, iterate, schedule
-from .parser import Job, build_parser, configured, jobs_and_styles
+from ..transfer import Step, StyleTargets, iterate, schedule
+from .batch import alpha_at, paint_each
+from .outputs import check_names, frame_file, prepare
+from .parser import FAILURES, Job, build_parser, configured, jobs_and_styles
+from .report import report_of, say
+
+SHARED_TILE = 512  # side of the tiles that a picture is shared out in
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("stopped before there was a picture", file=sys.stderr)
         return 1
-    except (RuntimeError, OSError, MemoryError) as error:
+    except FAILURES as error:
         print(f"failed: {str(error).splitlines()[0] if str(error) else type(error).__name__}", file=sys.stderr)
         return 1
 
@@ -55,6 +63,7 @@ class Inputs:
     init_image: Tensor | None
     network: Network
     targets: StyleTargets
+    engine: Engine
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -69,26 +78,64 @@ def _run(options: argparse.Namespace) -> int:
     jobs, style_paths = jobs_and_styles(options)
     if options.every < 1:
         raise StyleTransferError(f"every must be at least 1, got {options.every}")
-    report = _ignore if options.quiet else _say
+    report = _ignore if options.quiet else say
     styles = [load_image(path, background=options.background) for path in style_paths]
     init_image = load_image(options.init_image, background=options.background) if options.init_image else None
-    for folder in (options.output_dir, options.frames):
-        if folder is not None:
-            folder.mkdir(parents=True, exist_ok=True)
-    for job in jobs:
-        if job.content is not None:  # report one that cannot be read before the first run, not between two
-            load_image(job.content, background=options.background)
+    masks = _masks(options)
+    # What cannot be read or written ends the command before the first run, not between two or after the last.
+    # With --each a content that cannot be read is told at the end, and the others are painted.
+    late = options.each and not options.dry_run
+    sizes = [] if late else [_size_of(job, styles, options) for job in jobs]
+    outputs = [job.output for job in jobs]
+    check_names(outputs, options.json, options.frames, _inputs(options, jobs, style_paths))
+    if not options.dry_run:
+        prepare(outputs, options.json, options.frames, options.output_dir)
     network = load_network(config, report=report)
     report(f"network {network.name} ({network.reason}), {network.mean.device.type}")
+    for job, (size, transparent) in zip(jobs, sizes):
+        final = schedule(config, size, network)[-1].size
+        check_encodable(SUFFIXES[job.output.suffix.lower()], final, transparent)
     if options.dry_run:
-        for job in jobs:
-            print(estimate(job, styles, config, network))
+        for job, (size, _) in zip(jobs, sizes):
+            print(estimate(job, size, config, network))
         return 0
-    inputs = Inputs(styles, _masks(options), init_image, network, {})
-    reports = [_paint(job, config, inputs, options) for job in jobs]
-    if options.json is not None:
-        write_atomically(options.json, json.dumps(reports[0] if len(reports) == 1 else reports, indent=1).encode())
-    return 0
+    with closing(chosen(options)) as engine:
+        if options.each:
+            return paint_each(jobs, config, options, engine)
+        if engine.workers > 1 and not config.tile:
+            config = replace(config, tile=SHARED_TILE)
+        return _paint_all(jobs, config, Inputs(styles, masks, init_image, network, {}, engine), options)
+
+
+def _size_of(job: Job, styles: Sequence[Tensor], options: argparse.Namespace) -> tuple[Size, bool]:
+    """Height and width of a job's content (or of the first style), and whether its transparency will be kept."""
+    frame = styles[0] if job.content is None else load_image(job.content, background=options.background)
+    return size_of(frame), options.keep_alpha and job.content is not None and load_alpha(job.content) is not None
+
+
+def _inputs(options: argparse.Namespace, jobs: Sequence[Job], styles: Sequence[Path]) -> list[Path]:
+    """The files that a command reads."""
+    others = [*(options.masks or ()), options.init_image, options.settings, options.weights]
+    contents = [job.content for job in jobs if job.content is not None]
+    return [*contents, *styles, *(Path(name) for name in others if name is not None)]
+
+
+def _paint_all(jobs: Sequence[Job], config: Config, inputs: Inputs, options: argparse.Namespace) -> int:
+    """Paint the pictures in turn and return the exit code; Ctrl-C ends the command, with what there is saved."""
+    reports, interrupted = list[dict[str, Any]](), False
+    try:
+        for job in jobs:
+            report, interrupted = _paint(job, config, inputs, options)
+            reports.append(report)
+            if interrupted:
+                break
+    finally:
+        if options.json is not None and reports:
+            text = json.dumps(reports[0] if len(jobs) == 1 else reports, indent=1)
+            write_atomically(options.json, text.encode())
+    if left := len(jobs) - len(reports):
+        say(f"{left} of {len(jobs)} pictures are not painted")
+    return 1 if left else 0
 
 
 def _masks(options: argparse.Namespace) -> list[Tensor | None] | None:
@@ -103,10 +150,9 @@ def _layers(config: Config) -> list[str]:
     return list(load_network(config, download=False).layers)
 
 
-def estimate(job: Job, styles: Sequence[Tensor], config: Config, network: Network) -> str:
-    """What a run will take, in two lines: sizes, steps and seconds; memory and tiles."""
-    frame = styles[0] if job.content is None else load_image(job.content)
-    scales = schedule(config, size_of(frame), network)
+def estimate(job: Job, size: Size, config: Config, network: Network) -> str:
+    """What a run in a frame of (H, W) will take, in two lines: sizes, steps and seconds; memory and tiles."""
+    scales = schedule(config, size, network)
     plan = make_plan(network, config, scales[-1].size, content=job.content is not None)
     seconds = estimate_seconds(network, config, [(scale.size, scale.iterations) for scale in scales], plan.tile)
     steps = ", ".join(f"{scale.size[1]}x{scale.size[0]} {scale.iterations} steps" for scale in scales)
@@ -117,13 +163,13 @@ def estimate(job: Job, styles: Sequence[Tensor], config: Config, network: Networ
     return f"{job.output.name}: {steps}; about {seconds:.0f} s\n  {memory}"
 
 
-def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace) -> dict[str, Any]:
-    """Paint one picture, save it, and return its report; Ctrl-C saves the picture of the last step."""
+def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
+    """Paint one picture and save it: its report, and whether Ctrl-C ended it, with the last step's picture saved."""
     content = None if job.content is None else load_image(job.content, background=options.background)
     began = time.monotonic()
     times: list[float] = []  # seconds from the beginning to the end of each step
     last: Step | None = None  # only this one, since each step holds the pictures of its state
-    interrupted = False
+    frames, interrupted = options.frames, False
     allocator.keep()
     steps = iterate(
         content,
@@ -134,6 +180,7 @@ def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace
         style_targets=inputs.targets,
         masks=inputs.masks,
         on_tight_memory=allocator.give_back,
+        map_tiles=inputs.engine.map,
     )
     with tqdm(total=100, disable=options.quiet, bar_format="{l_bar}{bar}| {elapsed}<{remaining}{postfix}") as bar:
         try:
@@ -141,54 +188,38 @@ def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace
                 last = step
                 times.append(time.monotonic() - began)
                 _show(step, bar, options.quiet)
-                if options.frames is not None and len(times) % options.every == 0:
-                    save_image(step.image, options.frames / f"{job.output.stem}-{len(times):05d}.png")
+                if frames is not None and len(times) % options.every == 0:
+                    frames = _keep_frame(step.image, frames, job.output, len(times))
         except KeyboardInterrupt:
             interrupted = True
     if last is None:
         raise KeyboardInterrupt
     result = last.result
-    save_image(result.image, job.output, settings=result.metadata, alpha=_alpha(job, result, options))
+    alpha = alpha_at(job.content, size_of(result.image)) if options.keep_alpha and job.content is not None else None
+    save_image(result.image, job.output, settings=result.metadata, alpha=alpha)
     if interrupted:
-        _say(f"stopped: saved {job.output.name} as it was")
+        say(f"stopped: saved {job.output.name} as it was")
     if result.outcome == "non-finite":
-        _say("the loss became infinite or NaN: saved the best picture before that")
-    return report_of(result, times, time.monotonic() - began)
+        say("the loss became infinite or NaN: saved the best picture before that")
+    return report_of(result, times, time.monotonic() - began), interrupted
+
+
+def _keep_frame(image: Tensor, folder: Path, output: Path, step: int) -> Path | None:
+    """Save a picture on the way, and return where the next goes: nowhere after a failure, which must not end a run."""
+    try:
+        save_image(image, frame_file(folder, output, step))
+    except StyleTransferError as error:
+        say(f"no more frames are kept: {error}")
+        return None
+    return folder
 
 
 def _show(step: Step, bar: Any, quiet: bool) -> None:
     """Move the progress bar to a step, and print the step's note."""
     if step.note and not quiet:
-        _say(step.note)
+        say(step.note)
     bar.update(100 * step.progress - bar.n)
     bar.set_postfix_str(f"{step.size[1]}x{step.size[0]} step {step.iteration}, loss {step.losses['total']:.4g}")
-
-
-def _alpha(job: Job, result: Result, options: argparse.Namespace) -> Tensor | None:
-    alpha = load_alpha(job.content) if options.keep_alpha and job.content is not None else None
-    if alpha is None:
-        return None
-    return resample(alpha, size_of(result.image)).clamp(0, 1)
-
-
-def report_of(result: Result, times: Sequence[float], total: float) -> dict[str, Any]:
-    """The content of `--json`: every step's losses, seconds by scale and step, peak memory in bytes, and metadata."""
-    steps = [after - before for before, after in zip((0.0, *times), times)]
-    scales: dict[str, float] = {}
-    for losses, seconds in zip(result.history, steps):
-        scale = str(int(losses["scale"]))
-        scales[scale] = scales.get(scale, 0.0) + seconds
-    return {
-        "outcome": result.outcome,
-        "history": [dict(losses) for losses in result.history],
-        "seconds": {"total": total, "scales": scales, "steps": steps},
-        "peak_memory": peak_memory(),
-        "metadata": result.metadata,
-    }
-
-
-def _say(line: str) -> None:
-    tqdm.write(line, file=sys.stderr)
 
 
 def _ignore(line: str) -> None:

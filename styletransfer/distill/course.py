@@ -54,10 +54,10 @@ class Fit:
     its runs keep.
     """
 
-    steps: int = 4500
+    steps: int = 8000
     batch: int = 3
     crop: int = 192
-    start: int = 600
+    start: int = 700
     seed: int = 0
     widths: tuple[Width, ...] = (
         *(24, 32, "M", 64, 64, "M", 128, 128, 0, 128, "M"),
@@ -81,7 +81,8 @@ class Fit:
 def new_student(teacher: Network, fit: Fit) -> Network:
     """A student whose weights are zeros; its heads, where layers lack channels, are as wide as the teacher's layers."""
     design = Design(fit.widths, style_layers=fit.style_layers, content_layers=fit.content_layers)
-    heads = {layer: teacher.width(layer) for layer in fit.layers if layer not in whole_layers(fit.widths)}
+    whole = whole_layers(fit.widths)
+    heads = {layer: teacher.width(layer) for layer in fit.layers if layer not in whole}
     student = Network("builtin", design, fit.layers, heads=heads)
     student.features.to_empty(device="cpu")
     student.heads.to_empty(device="cpu")
@@ -198,17 +199,17 @@ def packed(student: Network, scale: dict[str, Tensor]) -> dict[str, Tensor]:
 def _in_teacher_units(student: Network, scale: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of the student's layers, with `scale` taken out of those that have no head."""
     tensors = {key: value.clone() for key, value in student.features.state_dict().items()}
-    keys = list(student.features._modules)
+    keys, whole = list(student.features._modules), whole_layers(student.design.widths)
     unit = torch.tensor(1.0)  # of the activations that come in
     for layer in student.design.convolutions:
         key = keys[student.names[layer]]
-        own = [name for name in tensors if name.startswith(f"{key}.")]
-        weights = [name for name in own if name.endswith("weight")]
+        names = [name for name in tensors if name.startswith(f"{key}.")]  # weights first, the bias last
+        weights = [name for name in names if name.endswith("weight")]
         tensors[weights[0]] /= unit
         relu = layer.replace("conv", "relu")
-        unit = scale[relu] if relu in whole_layers(student.design.widths) else torch.tensor(1.0)
+        unit = scale[relu] if relu in whole else torch.tensor(1.0)
         tensors[weights[-1]] *= unit
-        tensors[own[-1]] *= unit
+        tensors[names[-1]] *= unit
     return tensors
 
 

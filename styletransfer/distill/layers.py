@@ -50,7 +50,7 @@ def fit_layers(student: Network, teacher: Network, images: Sequence[Tensor], sca
             kept = leading_channels(gram, count) if count < len(gram) else torch.arange(count)
             # Activations of RMS 1 at every layer give all weights one order of magnitude, which Adam's steps need.
             unit = scale.get(name, gram.diagonal()[kept].mean().sqrt().float())
-            goals = [maps[:, kept] / unit for maps in teacher_maps]
+            goals = (maps[:, kept] / unit for maps in teacher_maps)  # one at a time: together they would be gigabytes
             if isinstance(own, FactoredConv2d):
                 _fit_factored(own, module.weight.float(), student_maps, goals)
             else:
@@ -62,19 +62,18 @@ def fit_layers(student: Network, teacher: Network, images: Sequence[Tensor], sca
         teacher_maps = [maps.relu() for maps in teacher_maps]
         if name in student.heads:
             head: Any = student.heads[name]
-            goals = [maps / scale[name] for maps in teacher_maps]
-            solution, _ = _least_squares(_pairs(student_maps, goals, side=1))
+            solution, _ = _least_squares(_pairs(student_maps, (maps / scale[name] for maps in teacher_maps), side=1))
             head.weight.copy_(solution[:-1].T[:, :, None, None])
             head.bias.copy_(solution[-1])
             if name == "relu1_1":
                 inputs = [student.normalised(image).half() for image in images]
-                _learn_first_layer(own, head, inputs, goals)
+                _learn_first_layer(own, head, inputs, (maps / scale[name] for maps in teacher_maps))
                 student_maps = [own(maps.float()).relu().half() for maps in inputs]
         if position >= len(student.features):
             break
 
 
-def _fit_factored(own: FactoredConv2d, kernel: Tensor, maps: Sequence[Tensor], goals: Sequence[Tensor]) -> None:
+def _fit_factored(own: FactoredConv2d, kernel: Tensor, maps: Sequence[Tensor], goals: Iterable[Tensor]) -> None:
     """Solve a factored convolution: the input directions that the teacher's `kernel` (K, C, 3, 3) responds to most,
     then the least-squares solution from those, then its own leading output directions.
 
@@ -105,7 +104,7 @@ def _fit_factored(own: FactoredConv2d, kernel: Tensor, maps: Sequence[Tensor], g
 
 
 @torch.enable_grad()
-def _learn_first_layer(first: nn.Conv2d, head: nn.Conv2d, inputs: Sequence[Tensor], targets: Sequence[Tensor]) -> None:
+def _learn_first_layer(first: nn.Conv2d, head: nn.Conv2d, inputs: Sequence[Tensor], targets: Iterable[Tensor]) -> None:
     """Improve the first convolution and its head by Adam on single positions: 27 numbers in, the teacher's 64 out.
 
     After this they stay, so that the teacher's largest maps need not be kept for the rest of the fit.
@@ -139,7 +138,7 @@ def leading_channels(gram: Tensor, count: int) -> Tensor:
     return torch.tensor(chosen)
 
 
-def _pairs(inputs: Sequence[Tensor], targets: Sequence[Tensor], side: int = 3) -> Iterator[tuple[Tensor, Tensor]]:
+def _pairs(inputs: Sequence[Tensor], targets: Iterable[Tensor], side: int = 3) -> Iterator[tuple[Tensor, Tensor]]:
     """Of each picture, at some of its positions: the side x side surroundings in the inputs, and the targets."""
     generator = torch.Generator().manual_seed(0)
     for maps, target in zip(inputs, targets):

@@ -43,10 +43,10 @@ def fit_loss(predicted: Mapping[str, Tensor], goals: Mapping[str, Goal], *, traj
         maps, wanted = predicted[layer].float(), goal.maps.float()
         terms.append(F.mse_loss(maps, wanted) / goal.energy)
         if goal.grams is not None:
-            own = grams(maps)
-            terms.append(GRAM_WEIGHT * relative_error(own, goal.grams).clamp_max(1.0).mean())
+            predicted_grams = grams(maps)
+            terms.append(GRAM_WEIGHT * relative_error(predicted_grams, goal.grams).clamp_max(1.0).mean())
             if trajectory:
-                differences.append(gram_difference_error(own, goal.grams) / styles)
+                differences.append(gram_difference_error(predicted_grams, goal.grams) / styles)
         elif trajectory:
             differences.append(CONTENT_SHARE * content_difference_error(maps, wanted) / (len(goals) - styles))
     loss = torch.stack(terms).sum() / len(goals)

@@ -9,7 +9,8 @@ rotation keeps inner products, so that Gram matrices, covariances and distances 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -80,7 +81,9 @@ class Network(nn.Module):
             self.heads = nn.ModuleDict(
                 {layer: nn.Conv2d(design.channels(layer), heads[layer], 1) for layer in layers if layer in heads}
             )
-        self.layers = tuple(layer for layer in known if self.names[layer] < depth and self._answers(layer))
+        # A head that was not asked for is not loaded.
+        loaded = (layer for layer in known if layer in self.heads or layer not in heads)
+        self.layers = tuple(layer for layer in loaded if self.names[layer] < depth)
         for index, module in enumerate(self.features):
             if isinstance(module, nn.MaxPool2d) and pooling == "average":
                 self.features[index] = nn.AvgPool2d(2)
@@ -90,10 +93,6 @@ class Network(nn.Module):
         self.register_buffer("mean", torch.tensor(design.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(design.std).view(1, 3, 1, 1), persistent=False)
         self.eval()
-
-    def _answers(self, layer: str) -> bool:
-        """Whether the layer's activations can be had: a head that was not asked for is not loaded."""
-        return not self.compact or layer in self.heads or layer in whole_layers(self.design.widths)
 
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """The tensors that this network needs, by their keys in a file of weights."""
@@ -137,28 +136,38 @@ class Network(nn.Module):
         return (DESIGNS["vgg19"] if self.compact else self.design).channels(layer)
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        return {layer: self.headed(layer, maps) for layer, maps in self.bare(image, layers).items()}
+        return {layer: self.project(layer, maps) for layer, maps in self.backbone(image, layers).items()}
 
     def normalised(self, image: Tensor) -> Tensor:
         """A picture (1, 3, H, W) in the input convention of the weights, as the first convolution takes it."""
         values = (image - self.mean) / self.std
         return values.flip(1) if self.design.bgr else values
 
-    def bare(self, image: Tensor, layers: Iterable[str], tap: Tap | None = None) -> dict[str, Tensor]:
+    def backbone(self, image: Tensor, layers: Iterable[str], tap: Tap | None = None) -> dict[str, Tensor]:
         """The feature maps before the heads, where there are any: statistics pass through a head at no cost.
 
         `tap` is called with each layer and its maps as they come, and returns the maps that the next layer takes.
         """
         wanted = {self.names[layer]: layer for layer in layers}
         x = self.normalised(image).to(self.features[0].weight.dtype).contiguous(memory_format=torch.channels_last)
-        found = {}
-        for index, module in enumerate(self.features[: max(wanted) + 1]):
+        maps = {}
+        for index, module in self._in_order(wanted):
             x = module(x)
             if index in wanted:
-                x = found[wanted[index]] = tap(wanted[index], x) if tap else x
-        return found
+                x = maps[wanted[index]] = tap(wanted[index], x) if tap else x
+        return maps
 
-    def headed(self, layer: str, maps: Tensor) -> Tensor:
+    def _in_order(self, wanted: Collection[int]) -> list[tuple[int, nn.Module]]:
+        """The modules down to the deepest wanted, by index. A max pooling comes before the ReLU that it follows, unless
+        that is wanted: the values and gradients are the same, from a quarter of the positions.
+        """
+        order = list(enumerate(self.features[: max(wanted) + 1]))
+        for number, ((index, module), (_, after)) in enumerate(pairwise(order)):
+            if isinstance(module, nn.ReLU) and isinstance(after, nn.MaxPool2d) and index not in wanted:
+                order[number], order[number + 1] = order[number + 1], order[number]
+        return order
+
+    def project(self, layer: str, maps: Tensor) -> Tensor:
         """A layer's bare maps (1, C, h, w) through its head, where there is one."""
         return self.heads[layer](maps) if layer in self.heads else maps
 

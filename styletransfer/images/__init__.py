@@ -2,7 +2,7 @@
 
 from .checks import MAX_SETTINGS, SETTINGS_KEY
 from .read import MAX_BYTES, MAX_PIXELS, READABLE, Source, load_alpha, load_image, read_settings
-from .write import SUFFIXES, encode_image, save_animation, save_image
+from .write import SUFFIXES, check_encodable, encode_image, save_animation, save_image
 
 __all__ = [
     "MAX_BYTES",
@@ -12,6 +12,7 @@ __all__ = [
     "SETTINGS_KEY",
     "SUFFIXES",
     "Source",
+    "check_encodable",
     "encode_image",
     "load_alpha",
     "load_image",

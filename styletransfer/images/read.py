@@ -7,7 +7,9 @@ anything is decoded; whatever Pillow raises for a damaged file is caught in one 
 from __future__ import annotations
 
 import io
+import math
 import os
+import re
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
@@ -17,17 +19,18 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
-from PIL import ExifTags, Image, ImageCms, ImageColor, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageCms, ImageColor, UnidentifiedImageError, features
 from torch import Tensor
 
 from ..config import StyleTransferError
 from .checks import SETTINGS_KEY, as_one_error, parse_settings, quoted
+from .chunks import PNG_DEPTH, bare_gif, bare_png, png_profile, png_with_text, unread_kind
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
 
 MAX_BYTES = 64 * 2**20
 MAX_PIXELS = 64_000_000
-READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF")
+READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", *(("AVIF",) if features.check("avif") else ()))
 
 # EXIF orientation: the axes of (..., H, W) to flip, after H and W are exchanged for 5 to 8.
 _FLIPS = {2: (-1,), 3: (-2, -1), 4: (-2,), 6: (-1,), 7: (-2, -1), 8: (-2,)}
@@ -39,6 +42,8 @@ def load_image(
     source: Source, *, background: str = "white", max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
 ) -> Tensor:
     """Read the whole picture, upright, in sRGB; the first frame or page where there are several.
+
+    A JPEG of more than `max_pixels`, as from a phone, is decoded at a half, a quarter or an eighth of its size.
 
     Returns float32 (1, 3, H, W) in [0, 1]. Transparent parts show `background`: an HTML colour name or hex value.
     8- and 16-bit values are scaled by their full range (16-bit RGB is read at 8 bit). 32-bit integers, and floats
@@ -58,12 +63,12 @@ def load_alpha(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = 
 
 
 def read_settings(source: Source) -> dict[str, Any]:
-    """Read the settings that `save_image` put into a PNG: plain JSON values.
+    """Read the settings that `save_image` put into a PNG, where another program may have moved them: plain JSON values.
 
     Raises StyleTransferError if there are none, or they are not a JSON object, too long or too deeply nested.
     """
-    name, data = _read(source, 2**20)  # the settings come before the pixels
-    with _open_image(name, data, ("PNG",)) as image:
+    name, data = _read(source, MAX_BYTES)
+    with _open_image(name, png_with_text(data, SETTINGS_KEY), ("PNG",)) as image:
         text = image.info.get(SETTINGS_KEY)
     if not isinstance(text, str):
         raise StyleTransferError(f"{name} holds no settings: only a PNG that was saved with them does")
@@ -77,22 +82,34 @@ def _decode(source: Source, max_bytes: int, max_pixels: int) -> tuple[Tensor, Te
         raise StyleTransferError(f"{name} is empty: a picture is needed")
     if len(data) > max_bytes:
         raise StyleTransferError(f"{name} is too large a file: at most {max_bytes / 2**20:g} MB are allowed")
+    profile = None
+    if data.startswith(b"\x89PNG"):
+        profile, data = png_profile(data), bare_png(data)
+    elif data.startswith(b"GIF"):
+        data = bare_gif(data)
     with _open_image(name, data, READABLE) as image:
-        width, height = image.size
-        if width * height > max_pixels:
+        (width, height), too_costly = image.size, _is_too_costly(image, data)
+        if image.format in ("JPEG", "MPO") and width * height > max_pixels:
+            halvings = math.ceil(math.log(width * height / max_pixels, 4))
+            image.draft(None, (width >> halvings, height >> halvings))  # as far as the format can: to an eighth
+        if image.width * image.height > max_pixels:
             raise StyleTransferError(f"{name} has {width} x {height} pixels: at most {max_pixels:,} are allowed")
-        if _is_too_costly(image, data):
+        if too_costly:
             raise StyleTransferError(f"{name} would take too long to decode: save it anew as a plain PNG or JPEG")
         if image.format == "TIFF" and _covered_pixels(image) < width * height:  # Pillow would leave the rest black
             raise StyleTransferError(f"{name} lacks a part of its pixels: a complete picture is needed")
         if image.format == "PNG" and image.mode == "L" and "transparency" in image.info:
-            # Pillow scales 2- and 4-bit greys to 8 bits, but not the transparent grey (byte 24 is the bit depth).
-            image.info["transparency"] *= 255 // (2 ** data[24] - 1)
+            # Pillow scales 2- and 4-bit greys to 8 bits, but not the transparent grey.
+            image.info["transparency"] *= 255 // (2 ** data[PNG_DEPTH] - 1)
+        if image.format == "TIFF":
+            _leave_planes_to_libtiff(image, name)
         image.load()
+        if profile is not None:
+            image.info["icc_profile"] = profile
         orientation = 1
         with suppress(Exception):  # broken EXIF is no reason to refuse a picture
             orientation = int(image.getexif()[ExifTags.Base.Orientation])
-        colors, alpha = _upright(_colors(image), orientation), _alpha(image)
+        colors, alpha = _upright(_colors(image), orientation), _alpha(image, data)
         return colors, None if alpha is None or bool((alpha == 1).all()) else _upright(alpha, orientation)
 
 
@@ -110,6 +127,19 @@ def _covered_pixels(image: Image.Image) -> int:
     return sum((right - left) * (bottom - top) for left, top, right, bottom in boxes)
 
 
+def _leave_planes_to_libtiff(image: Any, name: str) -> None:
+    """Let libtiff read a TIFF that stores its channels apart: Pillow's own decoder would take 16 bits for 8."""
+    tags, part = image.tag_v2, image.tile[0]
+    if tags.get(284) != 2 or len(image.getbands()) == 1:  # PlanarConfiguration
+        return
+    if tags.get(262) not in (2, 5):  # PhotometricInterpretation
+        raise StyleTransferError(f"{name} stores its channels apart, which is read of RGB and CMYK alone")
+    whole = (0, 0, tags[256], tags[257])  # ImageWidth and ImageLength, before it is turned upright
+    deep = ";16N" if max(tags.get(258, (8,))) == 16 else ""  # BitsPerSample
+    args = (image.mode + deep, "raw", 0, tags.offset)
+    image.tile, image.use_load_libtiff = [part._replace(codec_name="libtiff", extents=whole, offset=0, args=args)], True
+
+
 @contextmanager
 def _open_image(name: str, data: bytes, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     """The picture before its pixels are decoded; any exception in the block becomes one StyleTransferError."""
@@ -117,12 +147,11 @@ def _open_image(name: str, data: bytes, formats: tuple[str, ...]) -> Iterator[Im
     with _DECODING, warnings.catch_warnings(), as_one_error(damaged):
         warnings.filterwarnings("ignore", module="PIL")
         try:
-            if data.startswith(b"GIF"):  # joining its comments takes quadratic time, so they must fit in the first MB
-                Image.open(io.BytesIO(data[: 2**20]), formats=formats).close()
             with Image.open(io.BytesIO(data), formats=formats) as image:
                 yield image
         except UnidentifiedImageError as error:
-            raise StyleTransferError(f"{name} is no picture of a kind that is read: {', '.join(formats)}") from error
+            kind = unread_kind(data)
+            raise StyleTransferError(f"{name} is {kind} that is read: {', '.join(formats)}") from error
         except Image.DecompressionBombError as error:  # Pillow's own limit, far above ours
             raise StyleTransferError(f"{name} has too many pixels: at most {MAX_PIXELS:,} are allowed") from error
 
@@ -142,10 +171,18 @@ def _read(source: Source, limit: int) -> tuple[str, bytes]:
     name = quoted(str(path))
     with as_one_error(f"cannot read {name}: a file that may be read is needed"):
         if not path.is_file():  # a pipe or a device could block forever
-            reason = "it is a folder" if path.is_dir() else "there is no such file"
-            raise StyleTransferError(f"cannot read {name}: {reason}, and a picture's file is needed")
+            raise StyleTransferError(f"cannot read {name}: {_no_file(path)}, and a picture's file is needed")
         with open(path, "rb") as file:
             return name, file.read(limit + 1)
+
+
+def _no_file(path: Path) -> str:
+    """What a path is that names no file."""
+    if path.is_dir():
+        return "it is a folder"
+    if path.exists():
+        return "it is a pipe or a device"
+    return "it is an address" if re.match(r"[a-z]{3,}:/", str(path), re.IGNORECASE) else "there is no such file"
 
 
 def _parse_color(name: str) -> Tensor:
@@ -167,12 +204,18 @@ def _colors(image: Image.Image) -> Tensor:
         image = image.convert("L")
     elif image.mode not in ("RGB", "CMYK", "LAB"):
         image = image.convert("RGBA").convert("RGB")
-    if profile:
-        with suppress(Exception):  # a broken profile, or one for another colour mode, is ignored
-            embedded, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
-            intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
-            image = ImageCms.buildTransform(embedded, srgb, image.mode, "RGB", intent, flags).apply(image)
-    return _planes(image.convert("RGB"))
+    return _planes(_in_srgb(image, profile).convert("RGB"))
+
+
+def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
+    """A picture through its colour profile; a broken one, or one for another colour mode, is ignored."""
+    if not profile:
+        return image
+    with suppress(Exception):
+        embedded, srgb = ImageCms.ImageCmsProfile(io.BytesIO(profile)), ImageCms.createProfile("sRGB")
+        intent, flags = ImageCms.Intent.RELATIVE_COLORIMETRIC, ImageCms.Flags.BLACKPOINTCOMPENSATION
+        return ImageCms.buildTransform(embedded, srgb, image.mode, "RGB", intent, flags).apply(image) or image
+    return image
 
 
 def _planes(image: Image.Image) -> Tensor:
@@ -190,7 +233,8 @@ def _deep_gray(image: Image.Image) -> Tensor:
     values = torch.from_numpy(grays.astype(np.float64))[None, None]  # (1, 1, H, W)
     if image.mode.startswith("I;16"):
         values /= 2 ** tags.get(258, (16,))[0] - 1  # BitsPerSample: 12 or 16
-        return (values if tags.get(262) != 0 else 1 - values).float()  # PhotometricInterpretation 0: white is zero
+        values = values if tags.get(262) != 0 else 1 - values  # PhotometricInterpretation 0: white is zero
+        return _through_curve(values, image.info.get("icc_profile")).float()
     finite = np.isfinite(grays)
     low, high = (float(end(grays[finite])) for end in (np.min, np.max)) if finite.any() else (0.0, 1.0)
     if low < 0 or high > 1:  # in place: a picture at the limit takes half a gigabyte
@@ -198,12 +242,26 @@ def _deep_gray(image: Image.Image) -> Tensor:
     return values.nan_to_num_(0, 1, 0).float()
 
 
-def _alpha(image: Image.Image) -> Tensor | None:
+def _through_curve(grays: Tensor, profile: bytes | None) -> Tensor:
+    """Deep greys through a colour profile: between the 256 greys for which Pillow can compute it."""
+    if not profile:
+        return grays
+    curve = np.asarray(_in_srgb(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), profile).convert("L"))[0]
+    return torch.from_numpy(np.interp(grays.numpy(), np.linspace(0, 1, 256), curve / 255))
+
+
+def _alpha(image: Image.Image, data: bytes) -> Tensor | None:
     """float32 (1, 1, H, W), or None where the picture has no transparency."""
     if not image.has_transparency_data:
         return None
     if image.mode.startswith("I"):
         opaque = np.array(image.convert("I")) != image.info["transparency"]
+        return torch.from_numpy(opaque)[None, None].float()
+    if image.format == "PNG" and image.mode == "RGB" and data[PNG_DEPTH] == 16:
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as low:  # of each value Pillow reads one byte
+            low.tile = [part._replace(args="RGB;16L") for part in low.tile]
+            values = np.asarray(image).astype(np.uint16) << 8 | np.asarray(low)  # (H, W, 3)
+        opaque = (values != np.array(image.info["transparency"])).any(-1)
         return torch.from_numpy(opaque)[None, None].float()
     return _planes(image.convert("RGBA").getchannel("A"))
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..config import StyleTransferError
 from ..files import write_atomically
+from ..pixels import Size
 from .checks import SETTINGS_KEY, as_one_error, parse_settings, quoted
 
 SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".tif": "tiff", ".tiff": "tiff"}
@@ -71,14 +72,11 @@ def encode_image(
         raise StyleTransferError(f"unknown picture format {format!r}: choose from png, jpeg, webp, tiff")
     if not 1 <= quality <= 100:
         raise StyleTransferError(f"quality must lie between 1 and 100, got {quality}")
-    if format == "jpeg" and alpha is not None:
-        raise StyleTransferError("JPEG cannot hold transparency: save as PNG, WebP or TIFF, or without alpha")
+    check_encodable(format, (image.shape[-2], image.shape[-1]), alpha is not None)
     planes = [_to_bytes(image, 3)] + ([] if alpha is None else [_to_bytes(alpha, 1)])
     height, width = image.shape[-2:]
     if alpha is not None and alpha.shape[-2:] != image.shape[-2:]:
         raise StyleTransferError(f"alpha {tuple(alpha.shape)} and picture {tuple(image.shape)} must agree in size")
-    if max(height, width) > LONGEST_SIDE.get(format, max(height, width)):
-        raise StyleTransferError(f"{height} x {width} is too large for {format}: {LONGEST_SIDE[format]} is its limit")
     options: dict[str, dict[str, Any]] = {
         "png": {"pnginfo": _png_text(settings)},
         "jpeg": {
@@ -92,6 +90,15 @@ def encode_image(
     with as_one_error(f"cannot write {height} x {width} pixels as {format}: use a smaller picture or another format"):
         Image.fromarray(np.concatenate(planes, axis=-1)).save(file, format, **options[format])
     return file.getvalue()
+
+
+def check_encodable(format: str, size: Size, alpha: bool) -> None:
+    """Refuse a picture of (H, W) that a format cannot hold. Raises StyleTransferError."""
+    if format == "jpeg" and alpha:
+        raise StyleTransferError("JPEG cannot hold transparency: save as PNG, WebP or TIFF, or without alpha")
+    limit = LONGEST_SIDE.get(format, max(size))
+    if max(size) > limit:
+        raise StyleTransferError(f"{size[0]} x {size[1]} is too large for {format}: {limit} is its limit")
 
 
 def save_animation(

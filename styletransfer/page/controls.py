@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import gradio as gr
 
@@ -28,7 +30,8 @@ QUALITY = tuple(name for name in EXPERT if len({getattr(RECIPES[quality], name) 
 def control(name: str, limits: Limits, **options: Any) -> Any:
     """The control of a field of Config, made from the field itself."""
     rule, default = FIELDS[name].metadata, FIELDS[name].default
-    options = {"label": name.replace("_", " "), "info": rule["help"], "elem_id": name, **options}
+    label = name.replace("tv", "total variation").replace("_", " ").capitalize()
+    options = {"label": label, "info": rule["help"], "elem_id": name, **options}
     if rule["choices"]:
         return gr.Dropdown(list(rule["choices"]), value=default, **options)
     if isinstance(default, bool):
@@ -52,11 +55,31 @@ def setter(recipes: Sequence[str], names: Sequence[str]) -> str:
     return f"recipe => ({json.dumps(rows)})[recipe]"
 
 
+# Hides the controls that are as the recipe has them.
+FILTER = """(only, recipe, ...values) => {
+  const wanted = RECIPES[recipe] ?? []
+  FIELDS.forEach((field, number) => {
+    const same = only && String(wanted[number]) === String(values[number])
+    document.getElementById(field)?.classList.toggle('same', same)
+  })
+  return only
+}"""
+
+
+def changed_filter(names: Sequence[str]) -> str:
+    """JavaScript that shows only the controls that differ from the recipe."""
+    rows = {name: [as_text(getattr(config, field)) for field in names] for name, config in RECIPES.items()}
+    return FILTER.replace("RECIPES", f"({json.dumps(rows)})").replace("FIELDS", f"({json.dumps(names)})")
+
+
 # --- pictures
 
 
 def load_examples(folder: Path) -> dict[str, list[dict[str, str]]]:
-    """The bundled pictures by kind, with absolute paths; entries whose files are missing are left out."""
+    """The bundled pictures by kind, with absolute paths; entries whose files are missing are left out.
+
+    `small`, `look`: a thumbnail and a copy to look at, or the file itself.
+    """
     listed: dict[str, Any] = {}
     with suppress(OSError, ValueError):
         listed = json.loads((folder / "examples.json").read_text(encoding="utf-8"))
@@ -65,17 +88,56 @@ def load_examples(folder: Path) -> dict[str, list[dict[str, str]]]:
         for entry in listed.get(kind, []):
             paths = {key: str(folder / entry[key]) for key in ("file", "content", "style") if key in entry}
             if all(os.path.isfile(path) for path in paths.values()):
-                entries.append({**entry, **paths})
+                small = folder / "small" / Path(entry["file"]).stem
+                copies = {"small": f"{small}.webp", "look": f"{small}-look.webp"}
+                shown = {key: copy if os.path.isfile(copy) else paths["file"] for key, copy in copies.items()}
+                entries.append({**entry, **paths, **shown})
     return bundled
 
 
-def thumbnails(entries: Sequence[Mapping[str, str]], name: str, label: str) -> gr.Gallery:
-    pictures = [(entry["file"], entry.get("alt", entry.get("title"))) for entry in entries]
-    return strip(pictures, name, label, visible=bool(entries))
+def thumbnails(entries: Sequence[Mapping[str, str]], name: str, label: str, chosen: int = -1) -> gr.HTML:
+    """Named pictures to choose from, in rows that wrap; the value is the number of the one that is marked, -1: none."""
+    tiles = "".join(
+        f'<button type="button" value="{number}" title="{html.escape(entry.get("alt", ""))}">'
+        f'<img src="gradio_api/file={quote(entry["small"])}" alt="" width="160" height="120">'
+        f"<span>{html.escape(title_of(entry))}</span></button>"
+        for number, entry in enumerate(entries)
+    )
+    return gr.HTML(
+        chosen,
+        html_template=f'<div class="tiles" role="group" aria-label="{html.escape(label)}">{tiles}</div>',
+        js_on_load=TILES,
+        elem_id=name,
+        visible=bool(entries),
+    )
+
+
+# A click is a `select` event with the number of the tile; the value marks one.
+TILES = """
+  const mark = () => {
+    for (const tile of element.querySelectorAll('button')) tile.setAttribute('aria-pressed', tile.value == props.value)
+  }
+  element.addEventListener('click', event => {
+    const tile = event.target.closest('button')
+    if (tile) trigger('select', {index: Number(tile.value), value: tile.value})
+  })
+  watch('value', mark)
+  mark()
+"""
+
+
+def marker(entries: Sequence[Mapping[str, str]]) -> str:
+    """JavaScript that finds the number of a picture among the bundled ones, by the file that is shown of it."""
+    return f"picture => {json.dumps([entry['look'] for entry in entries])}.indexOf(picture?.path)"
+
+
+def title_of(entry: Mapping[str, str]) -> str:
+    """The name of a bundled picture; of a result, the names of its two."""
+    return entry.get("title") or " · ".join(Path(entry[key]).stem.title() for key in ("content", "style"))
 
 
 def strip(pictures: Any, name: str, label: str, **options: Any) -> gr.Gallery:
-    """A row of small pictures that scrolls sideways."""
+    """Small pictures in rows that wrap."""
     plain: Any = {"show_label": False, "allow_preview": False, "interactive": False, "buttons": [], "height": "auto"}
     return gr.Gallery(pictures, label=label, elem_id=name, elem_classes="strip", **plain, **options)
 

@@ -16,9 +16,11 @@ from .crowd import Turnstile
 from .how import about_tab, how_tab
 from .many import many_tab
 from .nine import nine_tab
+from .own import wire_own
 from .paint import paint_tab
 from .parts import AT_ONCE
 from .presets import wire_presets
+from .shared import SharedLink
 
 KEPT = (
     "Your pictures stay here for an hour after you last used them, also if you leave and come back, and are then "
@@ -42,7 +44,7 @@ def build_demo(server: Server, folder: Path) -> gr.Blocks:
                 handlers = paint_tab(server, bundled, key)
                 paint = handlers.parts
             with gr.Tab("Nine styles", id="nine"):
-                nine_tab(handlers, bundled, tabs, page)
+                nine_tab(handlers, tabs, page)
             with gr.Tab("Many photographs", id="many"):
                 many_tab(handlers, page)
             with gr.Tab("How it works", id="how"):
@@ -52,19 +54,22 @@ def build_demo(server: Server, folder: Path) -> gr.Blocks:
         gr.HTML(f"<p>{KEPT}</p>", elem_id="foot")
         add_api(server, bundled)
         dark.click(None, js=look.DARK)
-        wire_presets(handlers, bundled, page)
-        page.load(None, js=look.GUARD)
+        wire_presets(handlers, page)
+        wire_own(paint, paint.own, page)
         page.load(handlers.network_line, paint.controls["network"], paint.network_line, **AT_ONCE)
     page.queue(max_size=20, api_open=False)
     return page  # type: ignore[no-any-return]
 
 
-def launch_options(server: Server) -> dict[str, Any]:
-    """How the page is served: without requests to other servers, without a history of runs, and with a limit on the
-    runs of one address.
+def launch_options(server: Server, folder: Path) -> dict[str, Any]:
+    """How the page is served: without requests to other servers, without a history of runs, with a limit on the runs of
+    one address, and with the picture and the icon of a folder of examples.
     """
     quiet = {"run_history": False, "enable_monitoring": False, "ssr_mode": False, "footer_links": ["api"]}
     turnstile = Middleware(Turnstile, waiting=server.limits.waiting)
+    shared = Middleware(SharedLink, card=folder / "small" / "card.jpg")
+    icon = folder / "small" / "icon.png"
     # Gradio keeps 0.3 MB of every session for an hour or more; a visit's pictures are not part of it.
-    served = {"app_kwargs": {"middleware": [turnstile]}, "state_session_capacity": 200}
-    return {"theme": look.theme(), "css": look.CSS, "max_file_size": "20mb", **quiet, **served}
+    served = {"app_kwargs": {"middleware": [turnstile, shared]}, "state_session_capacity": 200}
+    served["favicon_path"] = icon if icon.is_file() else None
+    return {"theme": look.theme(), "css": look.CSS, "js": look.SCRIPT, "max_file_size": "40mb", **quiet, **served}

@@ -4,35 +4,74 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from ..config import Config, StyleTransferError
-from ..studio.job import MAX_STYLES, Job, checked
+from ..studio.job import MAX_STYLES, Job, checked, next_size
 from ..studio.server import Server
 from ..studio.wording import as_text, command, describe, file_name, nearest_recipe
 from ..studio.worker import in_worker
-from .controls import QUALITIES
+from .controls import QUALITIES, Bundled
 from .errors import friendly, sorry
-from .look import curve_html, status
+from .look import curve_html, details, status
 from .parts import Parts, Updates, Values
-from .visit import at_work, follow, start, task_of, turn, visit_of
+from .visit import Display, at_work, follow, start, task_of, turn, visit_of
 
 if TYPE_CHECKING:
+    from ..studio.frames import Frame
     from ..studio.kept import Kept, Visit
 
-HINT = "Choose a picture and a style, then press Paint."
+EXAMPLE = "A finished example. Press Paint, or drop in your photo."
+BUSY = "a picture is being painted: wait for it, or stop it"
+UNPAINTED = "Not painted yet. Press Paint."
 
 
 @dataclass(frozen=True)
 class Handlers:
-    """The handlers of a tab's components, on a server."""
+    """The handlers of a tab's components, on a server, with its bundled pictures."""
 
     server: Server
     parts: Parts
+    bundled: Bundled
+
+    # --- before anything is painted
+
+    def filled(self, pictures: Mapping[Any, str | None]) -> Updates:
+        """Slots with pictures that can be read."""
+        parts, slots = self.parts, [slot for slot in pictures if slot in self.parts.good]
+        goods = {parts.good[slot]: pictures[slot] for slot in slots}
+        return {**pictures, **goods, **dict.fromkeys((parts.says[slot] for slot in slots), "")}
+
+    def pair(self, key: Any, content: str | None, style: str | None) -> Updates:
+        """Both slots with bundled pictures, and what there is to see of the two."""
+        pictures = self.filled({self.parts.content: content, self.parts.styles[0]: style})
+        return {**pictures, **self.unpainted(key, content, style)}
+
+    def unpainted(self, key: Any, content: str | None, style: str | None, picture: Any = None) -> Updates:
+        """The photograph in place of the result, or the finished example of the two; `picture`: it in small."""
+        if visit := visit_of(key):
+            visit.current = None
+        pairs = [(entry["content"], entry["style"]) for entry in self.bundled["results"]]
+        number = pairs.index((content or "", style or "")) if (content, style) in pairs else None
+        return self.pane(number, content if picture is None else picture)
+
+    def pane(self, example: int | None, photograph: Any = None) -> Updates:
+        """The result as long as nothing is painted: a finished example, or the photograph alone."""
+        parts = self.parts
+        shown = photograph, photograph
+        if example is not None:
+            entry = self.bundled["results"][example]
+            shown = entry["content"], entry["look"]
+        return {
+            parts.example: example,
+            parts.result: shown,
+            parts.state: status(UNPAINTED if example is None else EXAMPLE),
+            **self._actions(example=example),
+        }
 
     # --- a run
 
@@ -45,6 +84,8 @@ class Handlers:
         """The job that the controls ask for; `init="image"` starts from the picture that is shown."""
         parts = self.parts
         chosen = [(values[style], values[share]) for style, share in zip(parts.styles, parts.shares) if values[style]]
+        if len({style for style, _ in chosen}) < len(chosen):
+            raise StyleTransferError("the same style is in the mix twice: remove one of them")
         settings = {**{name: values[control] for name, control in parts.controls.items()}, **changes}
         if len(chosen) > 1:
             settings["style_weights"] = tuple(share for _, share in chosen)
@@ -62,24 +103,24 @@ class Handlers:
             start=start,
         )
 
-    def more(self, key: Any) -> Updates:
+    def more(self, key: Any, example: int | None = None) -> Updates:
         """Continue the picture that is shown: to the end of a run that was stopped, or some steps further."""
         with friendly():
-            kept = current(key)
+            key, kept = self.showing(key, example)
             from ..studio.session import continuation
 
             job, resume = continuation(kept)
             note = "" if resume else "The optimiser starts anew from the picture · "
             options: Any = {"settings": kept.settings, "blend": kept.blend, "resume": resume, "note": note}
-            return self.begin(key, job, **options)
+            return {**self.begin(key, job, **options), self.parts.example: None}
 
-    def finer(self, key: Any) -> Updates:
+    def finer(self, key: Any, example: int | None = None) -> Updates:
         """Paint the picture that is shown at the next size."""
         with friendly():
-            kept = current(key)
+            key, kept = self.showing(key, example)
             job = kept.job.finer(kept.raw.numpy())
             settings = replace(kept.settings, size=job.config.size)
-            return self.begin(key, job, settings=settings, blend=kept.blend)
+            return {**self.begin(key, job, settings=settings, blend=kept.blend), self.parts.example: None}
 
     def begin(self, key: Any, job: Job, **options: Any) -> Updates:
         """Start a run of the visit: Paint becomes Stop, and buttons that need a finished picture are disabled. Options
@@ -90,38 +131,45 @@ class Handlers:
         waiting = self.server.limits.waiting
         key = start(key, "paint", lambda visit: run(job, visit, **options), work=job, waiting=waiting)
         parts = self.parts
-        return {**self._buttons(running=True), parts.state: status("waiting for its turn", 0), parts.key: key}
+        return {**self._buttons(running=True), parts.state: status("Waiting for its turn", 0), parts.key: key}
 
     def follow(self, key: Any) -> Iterator[Updates]:
         """What the page shows of the visit's run, until it has ended."""
+        for task, moment in follow(key, "paint"):
+            yield {self.parts.state: status(turn(task), 0)} if moment is None else self.moment(*moment)
+
+    def moment(self, frame: Frame, kept: Kept | None) -> Updates:
+        """What the page shows of a frame: the photograph, until there is a painted picture."""
         from ..studio.session import network_words
 
         parts = self.parts
-        for task, moment in follow(key, "paint"):
-            frame, kept = moment or (None, None)
-            if frame is None:
-                yield {parts.state: status(turn(task), 0)}
-            elif kept is None or not kept.metadata:
-                updates: Updates = {parts.state: status(frame.text, 0)}
-                if kept is not None and kept.job.start is None:  # the visitor's own picture, until one is painted
-                    updates[parts.result] = kept.before, kept.before
-                yield updates
-            else:
-                text = f"{frame.text} · {network_words(kept.metadata)}"
-                updates = {parts.result: (kept.before, kept.preview()), parts.state: status(text, frame.progress)}
-                if frame.curve:
-                    updates[parts.curve] = curve_html(frame.curve)
-                yield updates
+        updates: Updates = {parts.state: status(frame.told, frame.progress)}
+        if kept is not None:
+            picture = kept.preview() if kept.metadata else kept.before
+            updates |= {parts.result: (kept.before, picture), parts.example: None}
+        if frame.metadata:
+            updates[parts.details] = details(f"{frame.text} · {network_words(frame.metadata)}")
+        if frame.curve:
+            updates[parts.curve] = curve_html(frame.curve)
+        return updates
 
     # --- around a run
 
-    def finish(self, key: Any) -> Updates:
+    @property
+    def display(self) -> Display:
+        """How the tab shows its run."""
+        parts = self.parts
+        return Display("paint", parts.key, self.follow, parts.seen, self.finish, parts.shown, also=parts.example)
+
+    def finish(self, key: Any, example: int | None = None) -> Updates:
         """After a run, a stop or a failure: show the last picture and what can be done with it."""
-        parts, visit, running = self.parts, visit_of(key), at_work(key, "paint")
+        parts, visit = self.parts, visit_of(key)
+        if at_work(key, "paint"):  # another one, started meanwhile
+            return {**self._buttons(running=True), parts.state: status("Painting", 0)}
         kept = visit.current if visit else None
-        buttons = self._buttons(running, kept)
-        if visit is None or kept is None or running:
-            return {**buttons, parts.state: status("Painting" if running else HINT, 0 if running else None)}
+        buttons = self._buttons(running=False, kept=kept, example=example)
+        if visit is None or kept is None or example is not None:
+            return {**buttons, parts.state: status(UNPAINTED if example is None else EXAMPLE)}
         return {
             **buttons,
             parts.state: status(kept.note),
@@ -130,49 +178,32 @@ class Handlers:
             parts.visit: history(visit),
         }
 
+    # --- a visit that comes back
+
     def found(self, key: Any) -> Updates:
-        """Of a visit that comes back: its results, and the run at work or the last picture with its settings."""
+        """What the visit has: its results, and the run at work or the last picture, with pictures and settings."""
         visit, task = visit_of(key), task_of(key, "paint")
         kept = visit.current if visit else None
-        if task and not task.ended and (kept is None or kept.job is not task.work):  # nothing is painted yet
-            settings = {**self.pair(task.work), **self.fill(task.work.config)}
+        if task is not None and not task.ended and (kept is None or kept.job is not task.work):
+            pictures = self.pictures_of(task.work)
+            unpainted = self.pane(None, pictures[self.parts.content])
+            found = {**unpainted, **pictures, **self.fill(task.work.config)}
         elif kept is not None:
-            settings = {**self.pair(kept.job), **self.fill(kept.settings, kept.blend)}
+            found = {**self.pictures_of(kept.job), **self.fill(kept.settings, kept.blend)}
+            found[self.parts.result] = kept.before, kept.preview()
         else:
             return self.strip(key)
-        return {**self.finish(key), **settings, **self.strip(key)}
+        return {**found, **self.finish(key), self.parts.example: None, **self.strip(key)}
 
     def strip(self, key: Any) -> Updates:
         """The results of the visit."""
         visit = visit_of(key)
         return {self.parts.visit: history(visit)} if visit and visit.results else {}
 
-    def pair(self, job: Job) -> Updates:
-        """The pictures of a job, those of them that are still here."""
+    def pictures_of(self, job: Job) -> Updates:
+        """The pictures of a job in their places, those of them that are still here."""
         files = [path if os.path.isfile(path) else None for path in (job.content, *job.styles)]
-        return dict(zip((self.parts.content, *self.parts.styles), [*files, *[None] * MAX_STYLES]))
-
-    def _buttons(self, running: bool, kept: Kept | None = None) -> Updates:
-        """Paint or Stop; Continue, Finer and the files are disabled where there is nothing to act on."""
-        parts = self.parts
-        painted = kept is not None and bool(kept.metadata) and not running
-        larger = painted and kept is not None and max(kept.raw.shape[-2:]) < self.server.limits.size
-        enabled = {parts.more: painted, parts.finer: larger, **dict.fromkeys(parts.keep.values(), painted)}
-        return {
-            parts.run: gr.update(visible=not running),
-            parts.stop: gr.update(visible=running),
-            **{button: gr.update(interactive=able) for button, able in enabled.items()},
-        }
-
-    def tint(self, key: Any, color: str, blend: float) -> Any:
-        """The picture that is shown in other colours, or blended with the photograph."""
-        visit = visit_of(key)
-        if visit is None or visit.current is None:
-            return gr.skip()
-        kept = visit.current
-        with friendly():
-            kept.settings, kept.blend = replace(kept.settings, color=color), min(100.0, max(0.0, float(blend)))
-            return kept.before, kept.look()
+        return self.filled(dict(zip((self.parts.content, *self.parts.styles), [*files, *[None] * MAX_STYLES])))
 
     def bring_back(self, key: Any, event: gr.SelectData) -> Updates:
         """Show an earlier result, with its pictures and settings."""
@@ -181,9 +212,64 @@ class Handlers:
         if visit is None or not 0 <= index < len(visit.results):
             raise sorry("this picture is no longer kept here")
         if at_work(key, "paint"):
-            raise sorry("a picture is being painted: wait for it, or stop it")
-        visit.current = kept = visit.results[index]
-        return {**self.finish(key), **self.pair(kept.job), **self.fill(kept.settings, kept.blend)}
+            raise sorry(BUSY)
+        visit.current = visit.results[index]
+        return self.found(key)
+
+    # --- the picture that is shown
+
+    def _buttons(self, running: bool, **shown: Any) -> Updates:
+        """Paint or Stop, and what can be done with the picture that is shown."""
+        parts = self.parts
+        go = {parts.run: gr.update(visible=not running), parts.stop: gr.update(visible=running)}
+        return {**go, **self._actions(**shown)}
+
+    def _actions(self, kept: Kept | None = None, example: int | None = None) -> Updates:
+        """The buttons that need a picture: one that was painted, or an example that is not kept yet."""
+        parts, most = self.parts, self.server.limits.size
+        painted = kept if kept is not None and kept.metadata else None
+        able = painted is not None or example is not None
+        size = max(painted.raw.shape[-2:]) if painted else 0
+        label = f"Enlarge to {next_size(size, most)}" if 0 < size < most else "Enlarge"
+        enabled = dict.fromkeys([parts.more, *parts.keep.values(), parts.copy, parts.send], able)
+        enabled[parts.keep["webp"]] = painted is not None and bool(painted.film.frames)
+        return {
+            **{button: gr.update(interactive=able) for button, able in enabled.items()},
+            parts.finer: gr.update(value=label, interactive=able and size < most),
+        }
+
+    def showing(self, key: Any, example: int | None) -> tuple[Any, Kept]:
+        """The visit's key and the picture that is shown; a finished example becomes a picture of the visit.
+
+        Raises StyleTransferError where the picture is no longer kept.
+        """
+        if example is None:
+            return key, current(key)
+        from ..studio.kept import STORE, Visit, finished_example
+
+        entry, visit = self.bundled["results"][example], visit_of(key) or Visit()
+        visit.current = finished_example(self.server, entry["content"], entry["style"], entry["file"])
+        return STORE.keep(key, visit), visit.current
+
+    def tint(self, key: Any, example: int | None, color: str, blend: float) -> Any:
+        """The picture that is shown in other colours, or blended with the photograph."""
+        visit = visit_of(key)
+        if example is None and (visit is None or visit.current is None):
+            return gr.skip()
+        with friendly():
+            key, kept = self.showing(key, example)
+            kept.settings, kept.blend = replace(kept.settings, color=color), min(100.0, max(0.0, float(blend)))
+            return {self.parts.key: key, self.parts.example: None, self.parts.result: (kept.before, kept.look())}
+
+    def save(self, kind: str) -> Callable[..., tuple[Any, None, str]]:
+        """A handler that makes the file of this kind."""
+
+        def make(key: Any, example: int | None = None) -> tuple[Any, None, str]:
+            with friendly():
+                key, kept = self.showing(key, example)
+                return key, None, kept.file(kind)
+
+        return make
 
     # --- settings
 
@@ -252,20 +338,11 @@ def command_of(kept: Kept) -> str:
     return line if kept.job.regions is None else f"{line}\n# without the regions, which are painted on the page"
 
 
-def save(kind: str) -> Callable[[Any], str]:
-    """A handler that makes the file of this kind."""
-
-    def make(key: Any) -> str:
-        with friendly():
-            return current(key).file(kind)
-
-    return make
-
-
 @in_worker
 def has_strokes(regions: bytes | str, max_pixels: int) -> bool:
     """Whether something was painted on the canvas."""
     from ..images import load_alpha
+    from ..studio.frames import PAINTED
 
     alpha = load_alpha(regions, max_pixels=max_pixels)
-    return alpha is None or float(alpha.max()) > 0.5
+    return alpha is None or float(alpha.max()) > PAINTED

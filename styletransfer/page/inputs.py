@@ -5,6 +5,7 @@ Gradio writes a stub beside the file of every component class, this one's `input
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -22,7 +23,23 @@ class Picture(gr.Image):
     data_model = gr.FileData  # type: ignore[assignment]
 
     def preprocess(self, payload: Any) -> Any:
-        return payload and payload.path
+        return payload and original_of(payload.path)
+
+    def postprocess(self, value: Any) -> Any:
+        return super().postprocess(value and copy_of(value))
+
+
+def copy_of(file: str) -> str:
+    """The copy to look at of a bundled picture, a tenth of its size; of any other, the file itself."""
+    copy = Path(file).parent.parent / "small" / f"{Path(file).stem}-look.webp"
+    return str(copy) if copy.is_file() else file
+
+
+def original_of(file: str) -> str:
+    """The inverse of `copy_of`."""
+    name = Path(file).stem.removesuffix("-look")
+    originals = Path(file).parent.parent.glob(f"styles/{name}.*") if Path(file).parent.name == "small" else ()
+    return str(next(iter(originals), file))
 
 
 class Canvas(gr.ImageEditor):

@@ -5,19 +5,20 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
-CSS = "".join(path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.css")))
+HERE = Path(__file__).parent
+CSS = "".join(path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.css")))
+SCRIPT = (HERE / "page.js").read_text(encoding="utf-8")  # called when the page is there
 
-# Leaving the page with a picture that has not been saved asks once.
-UNSAVED = "() => { window.unsaved = true }"
-GUARD = """() => addEventListener('beforeunload', event => {
-  if (window.unsaved) event.preventDefault()
-  window.unsaved = false
-})"""
-DARK = "() => { document.body.classList.toggle('dark') }"
-SHOW = "() => { if (innerWidth < 700) document.querySelector('#result').scrollIntoView({behavior: 'smooth'}) }"
+UNSAVED = "() => { window.unsaved = true }"  # until the picture is downloaded, copied or shared
+DARK = """() => {
+  const dark = document.body.classList.toggle('dark')
+  localStorage.setItem('styletransfer.theme', dark ? 'dark' : 'light')
+}"""
+SHOW = "() => { if (innerWidth < 1000) document.querySelector('#output').scrollIntoView() }"
 RANDOM = "() => Math.floor(Math.random() * 2 ** 31)"
 # Downloads the file that was made for this click.
 FETCH = """file => {
@@ -29,10 +30,55 @@ FETCH = """file => {
   link.click()
 }"""
 
+# The picture onto the clipboard, or into the system's share sheet; returns a sentence for the visitor.
+COPY = """async file => {
+  if (!file) return ''
+  if (!navigator.clipboard?.write) return 'This browser copies pictures over https only: press Save instead.'
+  try {
+    const picture = await (await fetch(file.url)).blob()
+    await navigator.clipboard.write([new ClipboardItem({'image/png': picture})])
+    window.unsaved = false
+    return 'The picture is copied.'
+  } catch { return 'The browser did not let the picture be copied: press Save instead.' }
+}"""
+SEND = """async file => {
+  if (!file) return ''
+  const name = file.orig_name || file.path.split('/').pop()
+  const picture = new File([await (await fetch(file.url)).blob()], name, {type: 'image/png'})
+  if (!navigator.canShare?.({files: [picture]})) return 'This browser has no share sheet: press Save instead.'
+  try {
+    await navigator.share({files: [picture]})
+    window.unsaved = false
+  } catch {}
+  return ''
+}"""
+# A link that presets the page, which also becomes the page's own address.
+LINK = """async (content, style, strength, brush, size, quality) => {
+  const names = NAMES, query = new URLSearchParams()
+  const values = {content: names[content?.path], style: names[style?.path], strength, brush, size, quality}
+  for (const [name, value] of Object.entries(values)) if (value != null) query.set(name, value)
+  history.replaceState(null, '', `?${query}`)
+  try {
+    await navigator.clipboard.writeText(location.href)
+    return 'The link is copied. Your own pictures are not part of it.'
+  } catch { return 'The link is in the address bar. Your own pictures are not part of it.' }
+}"""
+
 
 def status(text: str, progress: float | None = None) -> str:
-    bar = 'class="idle"' if progress is None else f'value="{progress:.4f}"'
-    return f'<p role="status">{html.escape(text)}</p><progress {bar} aria-label="progress"></progress>'
+    """What the page does, in a line; a screen reader hears it unless it is one of a run's many."""
+    if progress is None:
+        return f'<p role="status">{html.escape(text)}</p><progress class="idle" aria-hidden="true"></progress>'
+    return f'<p>{html.escape(text)}</p><progress value="{progress:.4f}" aria-label="progress"></progress>'
+
+
+def details(text: str) -> str:
+    return f"<p>{html.escape(text)}</p>"
+
+
+def says(markup: str) -> str:
+    """What is wrong with an upload, already escaped."""
+    return f'<p role="alert">{markup}</p>'
 
 
 def curve_html(curve: Mapping[str, Sequence[float]]) -> str:
@@ -51,8 +97,8 @@ def curve_html(curve: Mapping[str, Sequence[float]]) -> str:
 
 def theme() -> gr.themes.Base:
     """Teal on stone, in the fonts of the visitor's system."""
-    fonts = ["ui-sans-serif", "system-ui", "sans-serif"]
-    theme = gr.themes.Base(primary_hue="teal", secondary_hue="teal", neutral_hue="stone", radius_size="lg", font=fonts)
+    fonts: Any = {"font": ["ui-sans-serif", "system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}
+    theme = gr.themes.Base(primary_hue="teal", secondary_hue="teal", neutral_hue="stone", radius_size="lg", **fonts)
     strong = {"button_primary_background_fill": "*primary_700", "button_primary_background_fill_hover": "*primary_800"}
     theme.set(**strong, **{f"{name}_dark": value for name, value in strong.items()})  # white on the accent is too faint
     theme.set(slider_color="*primary_700", slider_color_dark="*primary_500")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import html
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
 
 from ..recipes import RECIPES
-from ..studio.job import COLORS, MAX_STYLES
+from ..studio.job import COLORS
 from ..studio.server import Limits, Server
 from . import look
 from .controls import (
@@ -17,44 +19,47 @@ from .controls import (
     QUALITIES,
     QUALITY,
     Bundled,
-    chooser,
+    changed_filter,
     control,
     setter,
     slider,
     strip,
-    thumbnails,
 )
 from .errors import friendly
-from .handlers import HINT, Handlers, save
-from .inputs import Canvas, Picture
-from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
-from .visit import BEGIN, stop, wire_task
+from .handlers import EXAMPLE, UNPAINTED, Handlers
+from .inputs import Canvas
+from .mix import lay_mix
+from .own import lay_own
+from .parts import AT_ONCE, PRIVATE, Parts, Updates
+from .pictures import lay_examples, lay_pictures, wire_pictures
+from .visit import BEGIN, stop
 
-SOURCES: Any = ["upload", "clipboard", "webcam"]
+BRUSH_COLORS: Any = [(color, 0.5) for color in COLORS]  # the photograph shows through
 BRUSHES = ("Pink", "Blue", "Amber", "Green")
-FILES = {"png": "Save PNG", "jpg": "Save JPEG", "webp": "Timelapse"}
+FILES = {"png": "Save", "jpg": "Save JPEG", "webp": "Save timelapse"}
 
 
 def paint_tab(server: Server, bundled: Bundled, key: Any) -> Handlers:
     """Lay the tab out and wire it up."""
-    examples = bundled["results"]
-    first: Mapping[str, str] = next(iter(examples), {})
+    first: Mapping[str, str] = next(iter(bundled["results"]), {})
     parts = Parts()
-    parts.key, parts.controls = key, {}
-    handlers = Handlers(server, parts)
-    with gr.Row():
-        with gr.Column(scale=4, min_width=320, elem_id="inputs"):
-            lay_pictures(parts, bundled, first)
-            lay_choices(parts, server.limits)
-            lay_mix(parts, bundled["styles"])
+    parts.key, parts.controls, parts.example = key, {}, gr.State(0 if first else None)
+    handlers = Handlers(server, parts, bundled)
+    with gr.Row(elem_id="paint"):
+        with gr.Column(min_width=320, elem_id="inputs"):
+            lay_pictures(handlers, first)
+            lay_go(parts)
+            lay_adjust(parts, server.limits)
+            lay_mix(parts, bundled["styles"], server.limits)
             lay_regions(parts, server.limits)
-        with gr.Column(scale=7, min_width=320, elem_id="output"):
+        with gr.Column(min_width=320, elem_id="output"):
             lay_result(handlers, first)
-            lay_examples(parts, examples)
-            lay_command(parts)
+    lay_examples(handlers)
+    lay_command(parts)
     lay_expert(handlers)
+    wire_pictures(handlers)
     wire_runs(handlers)
-    outputs = [*parts.shown, parts.content, *parts.styles, *parts.settings]
+    outputs = [*parts.shown, *parts.pictures, *parts.settings]
     parts.visit.select(handlers.bring_back, key, outputs, **PRIVATE)
     return handlers
 
@@ -62,60 +67,21 @@ def paint_tab(server: Server, bundled: Bundled, key: Any) -> Handlers:
 # --- what is asked for
 
 
-def lay_pictures(parts: Parts, bundled: Bundled, first: Mapping[str, str]) -> None:
-    photos = bundled["photos"]
-    before = first.get("content", photos[0]["file"] if photos else None)
-    options: Any = {"type": "filepath", "height": 150, "buttons": []}
-    parts.content = Picture(before, label="Picture", elem_id="content", sources=SOURCES, **options)
-    strip = thumbnails(photos, "photos", "Pictures to try")
-    strip.select(chooser(photos), None, parts.content, **AT_ONCE)
-    style = Picture(first.get("style"), label="Style", elem_id="style", sources=SOURCES[:2], **options)
-    parts.styles = [style]
-    strip = thumbnails(bundled["styles"], "styles", "Styles to try")
-    strip.select(chooser(bundled["styles"]), None, style, **AT_ONCE)
-
-
-def lay_choices(parts: Parts, limits: Limits) -> None:
-    controls = parts.controls
-    controls["strength"] = slider("strength", limits, label="Strength", minimum=0, step=1)
-    controls["style_scale"] = slider("style_scale", limits, label="Brush size", minimum=0.25, step=0.05)
-    choices = [(quality.title(), quality) for quality in QUALITIES]
-    parts.quality = gr.Radio(choices, value="balanced", label="Quality", elem_id="quality")
-    controls["size"] = slider("size", limits, label="Size", minimum=128, step=32)
+def lay_go(parts: Parts) -> None:
     with gr.Row(elem_id="go"):
-        parts.run = gr.Button("Paint", variant="primary", elem_id="run")
-        parts.stop = gr.Button("Stop", variant="stop", elem_id="stop", visible=False)
-    with gr.Row():
-        controls["network"] = control("network", limits, label="Network", info=None, min_width=150)
-        controls["seed"] = control("seed", limits, label="Seed", info=None, min_width=110)
-        random = gr.Button("Random", size="sm", elem_id="random", min_width=80, scale=0)
-    random.click(None, None, controls["seed"], js=look.RANDOM)
-    parts.network_line = gr.HTML("<p>&nbsp;</p>", elem_id="network-line", elem_classes="hint")
+        parts.run = gr.Button("Paint", variant="primary", size="lg", elem_id="run")
+        parts.stop = gr.Button("Stop", variant="stop", size="lg", elem_id="stop", visible=False)
 
 
-def lay_mix(parts: Parts, styles: Sequence[Mapping[str, str]]) -> None:
-    """Up to three more styles, and the share of each."""
-
-    def add_style(values: Values, event: gr.SelectData) -> Updates:
-        """Into the first slot that is free, or the last."""
-        slot = next((slot for slot in parts.styles[1:] if not values[slot]), parts.styles[-1])
-        return {slot: styles[event.index]["file"]}
-
-    parts.shares = []
-    with gr.Accordion("Mix with other styles", open=False, elem_id="mix"):
-        with gr.Row():
-            for number in range(2, MAX_STYLES + 1):
-                options: Any = {"type": "filepath", "height": 110, "buttons": [], "min_width": 90}
-                name = f"style{number}"
-                parts.styles.append(Picture(label=f"Style {number}", elem_id=name, sources=["upload"], **options))
-        strip = thumbnails(styles, "more-styles", "Styles to add")
-        gr.HTML("<p>A click adds a style. How much of each:</p>", elem_classes="hint")
-        with gr.Row():
-            for number in range(1, MAX_STYLES + 1):
-                share = gr.Slider(0, 100, 50, step=1, label=f"Style {number}", min_width=140, buttons=[])
-                share.elem_id = f"share{number}"
-                parts.shares.append(share)
-    strip.select(add_style, set(parts.styles[1:]), parts.styles[1:], **AT_ONCE)
+def lay_adjust(parts: Parts, limits: Limits) -> None:
+    controls = parts.controls
+    with gr.Accordion("Adjust", open=False, elem_id="adjust"):
+        parts.own = lay_own(parts)
+        controls["strength"] = slider("strength", limits, label="Strength", minimum=0, step=1)
+        controls["style_scale"] = slider("style_scale", limits, label="Brush size", minimum=0.25, step=0.05)
+        choices = [(quality.title(), quality) for quality in QUALITIES]
+        parts.quality = gr.Radio(choices, value="balanced", label="Quality", elem_id="quality")
+        controls["size"] = slider("size", limits, label="Size", minimum=128, step=32)
 
 
 def lay_regions(parts: Parts, limits: Limits) -> None:
@@ -147,11 +113,11 @@ def lay_regions(parts: Parts, limits: Limits) -> None:
             layers=False,
             buttons=[],
             height=380,
-            brush=gr.Brush(default_size=40, colors=list(COLORS), default_color=COLORS[0], color_mode="fixed"),
+            brush=gr.Brush(default_size=40, colors=BRUSH_COLORS, default_color=BRUSH_COLORS[0], color_mode="fixed"),
             eraser=gr.Eraser(default_size=40),
         )
         choices = [("The photograph", "photograph"), ("Style 1", "first")]
-        parts.rest = gr.Radio(choices, value="photograph", label="What is not painted over", elem_id="rest")
+        parts.rest = gr.Radio(choices, value="photograph", label="Everywhere else", elem_id="rest")
     opened = regions.expand(lambda: True, None, is_open, **AT_ONCE)
     one_at_a_time: Any = {"concurrency_id": "sheet", "concurrency_limit": 1, **PRIVATE}  # each decodes a whole picture
     for event in (opened.then, parts.content.change):
@@ -159,16 +125,27 @@ def lay_regions(parts: Parts, limits: Limits) -> None:
 
 
 def lay_expert(handlers: Handlers) -> None:
-    """All other settings, and what Quality and recipe set of them."""
-    parts, controls = handlers.parts, handlers.parts.controls
+    """All other settings, what Quality and recipe set of them, and how the run goes."""
+    parts, controls, limits = handlers.parts, handlers.parts.controls, handlers.server.limits
     with gr.Accordion("Expert", open=False, elem_id="expert"):
+        parts.details = gr.HTML(elem_id="details", elem_classes="hint")
+        parts.curve = gr.HTML(elem_id="curve")
+        parts.network_line = gr.HTML("<p>&nbsp;</p>", elem_id="network-line", elem_classes="hint")
         parts.recipe = gr.Dropdown(
-            list(RECIPES), value="balanced", label="recipe", info="sets all that follows", elem_id="recipe"
+            list(RECIPES), value="balanced", label="Recipe", info="sets all that follows", elem_id="recipe"
         )
+        controls["network"] = control("network", limits)
+        controls["seed"] = control("seed", limits)
+        with gr.Row():
+            random = gr.Button("Random seed", size="sm", elem_id="random", min_width=80, scale=0)
+            changed = gr.Checkbox(False, label="Only what differs from the recipe", elem_id="changed", container=False)
         for name in EXPERT:
             if name in GROUPS:
                 gr.Markdown(f"#### {GROUPS[name]}")
-            controls[name] = control(name, handlers.server.limits)
+            controls[name] = control(name, limits)
+    given = [changed, parts.recipe, *(controls[name] for name in EXPERT)]
+    changed.input(None, given, changed, js=changed_filter(EXPERT))
+    random.click(None, None, controls["seed"], js=look.RANDOM)
     names = ("network", *EXPERT)
     parts.quality.input(None, parts.quality, [controls[name] for name in QUALITY], js=setter(QUALITIES, QUALITY))
     filled = parts.recipe.input(None, parts.recipe, [controls[name] for name in names], js=setter(list(RECIPES), names))
@@ -182,7 +159,7 @@ def lay_expert(handlers: Handlers) -> None:
 def lay_result(handlers: Handlers, first: Mapping[str, str]) -> None:
     parts, before = handlers.parts, first.get("content")
     parts.result = gr.ImageSlider(
-        (before, first.get("file", before)),
+        (before, first.get("look", before)),
         slider_position=30,
         max_height=640,
         show_label=False,
@@ -192,50 +169,72 @@ def lay_result(handlers: Handlers, first: Mapping[str, str]) -> None:
         type="filepath",
         elem_id="result",
     )
-    parts.state = gr.HTML(look.status(HINT), elem_id="status", elem_classes="status")
-    with gr.Row(elem_id="after"):
-        disabled: Any = {"interactive": False, "size": "md", "min_width": 90}
-        parts.more = gr.Button("Continue", elem_id="more", **disabled)
-        parts.finer = gr.Button("Finer", elem_id="finer", **disabled)
-        parts.keep = {kind: gr.Button(label, elem_id=f"keep-{kind}", **disabled) for kind, label in FILES.items()}
-        file = gr.File(visible="hidden", elem_id="file")
-    for kind, button in parts.keep.items():
-        made = button.click(save(kind), parts.key, file, concurrency_limit=2, **PRIVATE)
-        made.success(None, file, None, js=look.FETCH)
-    with gr.Row():
-        choices = [("Of the style", "style"), ("Of the picture", "content"), ("Matched", "match")]
-        color = gr.Radio(choices, value="style", label="Colours", elem_id="color", scale=3, min_width=300)
-        parts.blend = gr.Slider(
-            0, 100, 0, step=1, label="Blend with the photo", elem_id="blend", scale=2, min_width=220, buttons=[]
-        )
+    parts.state = gr.HTML(look.status(EXAMPLE if first else UNPAINTED), elem_id="status", elem_classes="status")
+    able: Any = {"interactive": bool(first), "min_width": 90}
+    with gr.Column(elem_id="after"):
+        with gr.Row():
+            parts.keep = {"png": gr.Button(FILES["png"], elem_id="keep-png", **able)}
+            parts.more = gr.Button("Keep painting", elem_id="more", **able)
+            parts.finer = gr.Button("Enlarge", elem_id="finer", **able)
+        with gr.Row(elem_id="share"):
+            parts.keep["jpg"] = gr.Button(FILES["jpg"], size="sm", elem_id="keep-jpg", **able)
+            able["interactive"] = False  # a finished example has no pictures of its making
+            parts.keep["webp"] = gr.Button(FILES["webp"], size="sm", elem_id="keep-webp", **able)
+            able["interactive"] = bool(first)
+            parts.copy = gr.Button("Copy picture", size="sm", elem_id="copy", **able)
+            parts.send = gr.Button("Share", size="sm", elem_id="send", **able)
+            link = gr.Button("Copy link", size="sm", elem_id="link", min_width=90)
+        with gr.Row():
+            choices = [("Painting's", "style"), ("Photo's", "content"), ("Photo's balance", "match")]
+            color = gr.Radio(choices, value="style", label="Colours", elem_id="color", scale=3, min_width=300)
+            parts.blend = gr.Slider(
+                0, 100, 0, step=1, label="Blend with the photo", elem_id="blend", scale=2, min_width=220, buttons=[]
+            )
     parts.controls["color"] = color
-    for event in (color.input, parts.blend.release):
-        event(handlers.tint, [parts.key, color, parts.blend], parts.result, **PRIVATE)
+    parts.said = gr.Textbox(visible="hidden")
+    wire_result(handlers)
+    wire_link(handlers, link)
     parts.visit = strip([], "visit", "Results of this visit", visible=False)
-    parts.curve = gr.HTML(elem_id="curve")
 
 
-def lay_examples(parts: Parts, examples: Sequence[Mapping[str, str]]) -> None:
-    def choose(event: gr.SelectData) -> Updates:
-        entry = examples[event.index]
-        result = entry["content"], entry["file"]
-        return {parts.content: entry["content"], parts.styles[0]: entry["style"], parts.result: result}
+def wire_result(handlers: Handlers) -> None:
+    """Files to download, and colours that change without painting again."""
+    parts, shown = handlers.parts, [handlers.parts.key, handlers.parts.example]
+    file = gr.File(visible="hidden", elem_id="file")
+    for kind, button in parts.keep.items():
+        made = button.click(handlers.save(kind), shown, [*shown, file], concurrency_limit=2, **PRIVATE)
+        made.success(None, file, None, js=look.FETCH)
+    for button, script in ((parts.copy, look.COPY), (parts.send, look.SEND)):
+        made = button.click(handlers.save("png"), shown, [*shown, file], concurrency_limit=2, **PRIVATE)
+        made.success(None, file, parts.said, js=script).then(told, parts.said, None, **PRIVATE)
+    color = parts.controls["color"]
+    for event in (color.input, parts.blend.release):
+        event(handlers.tint, [*shown, color, parts.blend], [*shown, parts.result], **PRIVATE)
 
-    gr.HTML("<p>Or try one of these:</p>", elem_id="try", visible=bool(examples))
-    pairs = thumbnails(examples, "pairs", "Examples")
-    pairs.select(choose, None, [parts.content, parts.styles[0], parts.result], **AT_ONCE)
+
+def wire_link(handlers: Handlers, button: gr.Button) -> None:
+    """A link that presets this page: its pictures, if they are bundled, and its main settings."""
+    parts, bundled = handlers.parts, handlers.bundled
+    names = {entry["look"]: entry["name"] for kind in ("photos", "styles") for entry in bundled[kind]}
+    settings = [parts.controls[name] for name in ("strength", "style_scale", "size")]
+    given = [parts.content, parts.styles[0], *settings, parts.quality]
+    said = button.click(None, given, parts.said, js=look.LINK.replace("NAMES", json.dumps(names)))
+    said.then(told, parts.said, None, **PRIVATE)
+
+
+def told(sentence: str | None) -> None:
+    """Show what the browser answered."""
+    if sentence:
+        gr.Info(html.escape(sentence), duration=4)
 
 
 def lay_command(parts: Parts) -> None:
     with gr.Accordion("Settings", open=False, elem_id="settings"):
-        parts.command = gr.Code(
-            "",
-            language="shell",
+        parts.command = gr.Textbox(
+            label="The same picture from the command line",
             interactive=False,
-            show_label=False,
             lines=2,
-            max_lines=6,
-            wrap_lines=True,
+            buttons=["copy"],
             elem_id="command",
         )
         parts.restore = gr.File(
@@ -250,11 +249,11 @@ def lay_command(parts: Parts) -> None:
 
 
 def wire_runs(handlers: Handlers) -> None:
-    """Paint, Continue and Finer: one Stop stops all of them, and what comes after them is the same."""
-    parts = handlers.parts
+    """Paint, Keep painting and Enlarge: one Stop stops all of them, and what comes after them is the same."""
+    parts, shown = handlers.parts, [handlers.parts.key, handlers.parts.example]
     wire_run(handlers, parts.run.click, handlers.run, parts.inputs)
-    wire_run(handlers, parts.more.click, handlers.more, parts.key)
-    wire_run(handlers, parts.finer.click, handlers.finer, parts.key)
+    wire_run(handlers, parts.more.click, handlers.more, shown)
+    wire_run(handlers, parts.finer.click, handlers.finer, shown)
     parts.run.click(None, js=look.SHOW)
     parts.stop.click(stop("paint"), parts.key, None, **AT_ONCE)
 
@@ -262,5 +261,5 @@ def wire_runs(handlers: Handlers) -> None:
 def wire_run(handlers: Handlers, trigger: Callable[..., Any], begin: Callable[..., Updates], inputs: Any) -> None:
     """Have an event start a run, follow it, and finish."""
     parts = handlers.parts
-    begun = trigger(begin, inputs, [parts.key, *parts.buttons, parts.state], **BEGIN)
-    wire_task(parts.key, begun.success, handlers.follow, handlers.finish, parts.seen, parts.shown)
+    begun = trigger(begin, inputs, [parts.key, *parts.buttons, parts.state, parts.example], **BEGIN)
+    handlers.display.after(begun.success)

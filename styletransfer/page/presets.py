@@ -9,18 +9,19 @@ import gradio as gr
 
 from ..config import Config, StyleTransferError
 from ..studio.server import Limits
-from ..studio.wording import from_address, from_png
+from ..studio.wording import NAMES, from_address, from_png
 from .controls import Bundled
 from .errors import friendly
-from .handlers import HINT, Handlers
+from .handlers import Handlers
 from .look import status
 from .parts import AT_ONCE, PRIVATE, Updates
-from .visit import anew, task_of, wire_task
+from .visit import anew, at_work, visit_of
 
 NAVIGATION = "key => [key, performance.getEntriesByType('navigation')[0]?.type ?? '']"  # `navigate`, `reload`, …
+OURS = {"content", "style", "quality", *NAMES}  # many sites add names of their own to their links
 
 
-def wire_presets(handlers: Handlers, bundled: Bundled, page: gr.Blocks) -> None:
+def wire_presets(handlers: Handlers, page: gr.Blocks) -> None:
     """A PNG that is dropped, and the address that the page was opened with, set all controls."""
     parts = handlers.parts
 
@@ -29,20 +30,26 @@ def wire_presets(handlers: Handlers, bundled: Bundled, page: gr.Blocks) -> None:
 
     again, navigation = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
 
-    def opened(key: Any, navigation: str, request: gr.Request) -> Any:
-        """What the visit has, unless a link was followed: then what the link asks for."""
-        query = dict(request.query_params or {})
-        if query and (navigation == "navigate" or task_of(key, "paint") is None):
-            shown = {**from_query(handlers, query, bundled), **handlers.strip(key)}
-        else:
-            shown = handlers.found(key)
-        return {**shown, **anew(again, key, "paint")} or gr.skip()
+    def open_page(key: Any, navigation: str, request: gr.Request) -> Any:
+        query = {name: value for name, value in (request.query_params or {}).items() if name in OURS}
+        return {**opened(handlers, key, query, navigation), **anew(again, key, "paint")} or gr.skip()
 
-    outputs = [*parts.settings, parts.state]
-    parts.restore.upload(restore, parts.restore, outputs, **PRIVATE)
-    changed = {*outputs, *parts.shown, parts.content, *parts.styles, again}
-    page.load(opened, [parts.key, navigation], list(changed), js=NAVIGATION, **AT_ONCE)
-    wire_task(parts.key, again.change, handlers.follow, handlers.finish, parts.seen, parts.shown)
+    parts.restore.upload(restore, parts.restore, [*parts.settings, parts.state], **PRIVATE)
+    changed = dict.fromkeys([*parts.settings, *parts.after, *parts.pictures, *parts.shown, again])
+    page.load(open_page, [parts.key, navigation], list(changed), js=NAVIGATION, **AT_ONCE)
+    handlers.display.after(again.change)
+
+
+def opened(handlers: Handlers, key: Any, query: Mapping[str, str], navigation: str) -> Updates:
+    """What a page shows when it is opened: what the visit has, unless a link was followed, or there is nothing yet:
+    then what the link asks for. A run at work is shown in any case.
+    """
+    visit, running = visit_of(key), at_work(key, "paint")
+    has_picture = running or (visit is not None and visit.current is not None)
+    if not query or (has_picture and navigation != "navigate"):
+        return handlers.found(key)
+    asked = {**from_query(handlers, query, None if running else key), **handlers.strip(key)}
+    return {**asked, **handlers.finish(key)} if running else asked
 
 
 def restored(handlers: Handlers, file: str | None) -> Updates:
@@ -57,15 +64,28 @@ def restored(handlers: Handlers, file: str | None) -> Updates:
     blend = metadata.get("blend", 0)
     blend = blend if isinstance(blend, (int, float)) and 0 <= blend <= 100 else 0
     text = f"The settings are back: {changes}." if changes else "The settings are back."
+    text = f"{text} Still to be given: {still_missing(metadata)}."
     return {**handlers.fill(config, blend), handlers.parts.state: status(text)}
 
 
-def from_query(handlers: Handlers, query: Mapping[str, str], bundled: Bundled) -> Updates:
+def still_missing(metadata: Mapping[str, Any]) -> str:
+    """What a PNG does not hold, in words; its metadata is not trusted."""
+    sizes = metadata.get("sizes")
+    styles = sizes.get("styles") if isinstance(sizes, Mapping) else None
+    count = len(styles) if isinstance(styles, list) else 1
+    missing = ["the photograph", "the style" if count == 1 else f"the {count} styles"]
+    if metadata.get("masked"):
+        missing.append("the regions painted on it")
+    return f"{', '.join(missing[:-1])} and {missing[-1]}"
+
+
+def from_query(handlers: Handlers, query: Mapping[str, str], key: Any = None) -> Updates:
     """The pictures and settings of an address, in all controls."""
-    pictures, recipe, config, ignored = chosen(query, bundled, handlers.server.limits)
-    text = f"{HINT} Not understood in the address: {', '.join(ignored)}." if ignored else HINT
-    settings = handlers.fill(config, recipe=recipe)
-    return {**settings, **pair(handlers, pictures, bundled), handlers.parts.state: status(text)}
+    pictures, recipe, config, ignored = chosen(query, handlers.bundled, handlers.server.limits)
+    updates = {**handlers.fill(config, recipe=recipe), **pair(handlers, pictures, key)}
+    if ignored:
+        updates[handlers.parts.state] = status(f"Not understood in the address: {', '.join(ignored)}.")
+    return updates
 
 
 def chosen(query: Mapping[str, str], bundled: Bundled, limits: Limits) -> tuple[dict[str, str], str, Config, list[str]]:
@@ -82,13 +102,10 @@ def chosen(query: Mapping[str, str], bundled: Bundled, limits: Limits) -> tuple[
     return pictures, recipe, config, [*ignored, *others]
 
 
-def pair(handlers: Handlers, pictures: Mapping[str, str], bundled: Bundled) -> Updates:
+def pair(handlers: Handlers, pictures: Mapping[str, str], key: Any = None) -> Updates:
     """Content, style, and the finished picture of the two if it is bundled."""
     if not pictures:
         return {}
-    first: Mapping[str, str] = next(iter(bundled["results"]), {})
+    first: Mapping[str, str] = next(iter(handlers.bundled["results"]), {})
     content, style = (pictures.get(name, first.get(name)) for name in ("content", "style"))
-    results = {(entry["content"], entry["style"]): entry["file"] for entry in bundled["results"]}
-    parts = handlers.parts
-    shown = content, results.get((content or "", style or ""), content)
-    return {parts.content: content, parts.styles[0]: style, parts.result: shown}
+    return handlers.pair(key, content, style)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -28,9 +29,11 @@ FOLLOW: dict[str, Any] = {"concurrency_limit": 20, "concurrency_id": "follow", *
 
 def visit_of(key: Any) -> Visit | None:
     """The visit of a key, which a browser sent and which may be anything."""
+    if not isinstance(key, str):  # nothing need be imported for that
+        return None
     from ..studio.kept import STORE
 
-    return STORE.get(key) if isinstance(key, str) else None
+    return STORE.get(key)
 
 
 def task_of(key: Any, name: str) -> Task | None:
@@ -63,9 +66,7 @@ def start(
     """
     from ..studio.kept import STORE, Visit
 
-    visit = visit_of(key)
-    if visit is None:
-        key, visit = None, Visit()
+    visit = visit_of(key) or Visit()
     if at_work(key, name) and not visit.tasks[name].stopped:
         raise StyleTransferError("a picture is being painted for you already: wait for it, or stop it")
     visit.tasks[name] = task = LINE.start(make(visit), work, {visit: waiting, **address(waiting)})
@@ -115,40 +116,38 @@ def turn(task: Task) -> str:
     return f"Waiting for its turn · {ahead} before it" if ahead else "Starting"
 
 
-def wire_task(
-    key: Any,
-    started: Any,
-    follow: Callable[[Any], Iterator[Updates]],
-    finish: Callable[[Any], Updates],
-    seen: list[Any],
-    ended: list[Any],
-    precious: bool = True,
-) -> None:
-    """After the event that started a task, follow it, and finish; `seen` and `ended` are what these change. Precious
-    pictures are not left behind without a question.
+@dataclass(frozen=True)
+class Display:
+    """How a tab shows its task of a visit: with handlers that take the visit's key.
+
+    follow: yields what is new, in the components `seen`; finish: shows how it ended, in those of `ended`, and takes the
+    value of `also` besides the key; precious: whether pictures that are not saved are not left without a question.
     """
-    following = started(follow, key, seen, **FOLLOW)
-    if precious:
-        following.success(None, js=UNSAVED)
-    following.then(finish, key, ended, **AT_ONCE)
 
+    name: str
+    key: Any
+    follow: Callable[[Any], Iterator[Updates]]
+    seen: Sequence[Any]
+    finish: Callable[..., Updates]
+    ended: Sequence[Any]
+    also: Any = None
+    precious: bool = True
 
-def wire_return(
-    page: gr.Blocks,
-    key: Any,
-    name: str,
-    follow: Callable[[Any], Iterator[Updates]],
-    finish: Callable[[Any], Updates],
-    seen: list[Any],
-    ended: list[Any],
-    precious: bool = True,
-) -> None:
-    """When the page is opened, show what the visit has of a task; one that is at work is followed again."""
-    again = gr.Textbox(visible="hidden")
+    def after(self, started: Callable[..., Any]) -> None:
+        """After the event that started the task, follow it, and finish."""
+        following = started(self.follow, self.key, list(self.seen), **FOLLOW)
+        if self.precious:
+            following.success(None, js=UNSAVED)
+        given = [self.key] if self.also is None else [self.key, self.also]
+        following.then(self.finish, given, list(self.ended), **AT_ONCE)
 
-    def found(key: Any) -> Any:
-        shown = {} if task_of(key, name) is None else finish(key)
-        return {**shown, **anew(again, key, name)} or gr.skip()
+    def when_opened(self, page: gr.Blocks) -> None:
+        """When the page is opened, show what the visit has of the task; one that is at work is followed again."""
+        again = gr.Textbox(visible="hidden")
 
-    page.load(found, key, [*ended, again], **AT_ONCE)
-    wire_task(key, again.change, follow, finish, seen, ended, precious)
+        def found(key: Any) -> Any:
+            shown = {} if task_of(key, self.name) is None else self.finish(key)
+            return {**shown, **anew(again, key, self.name)} or gr.skip()
+
+        page.load(found, self.key, [*self.ended, again], **AT_ONCE)
+        self.after(again.change)

@@ -27,6 +27,7 @@ from .job import COLORS, Job
 from .worker import in_worker
 
 PREVIEW_EVERY, CURVE_EVERY, CURVE_POINTS = 0.33, 1.0, 200
+PAINTED = 0.25  # opacity above which a pixel counts as painted: the page's brushes have 0.5
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
@@ -34,12 +35,17 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Frame:
     """A moment of a run: its text, and what is new.
 
-    content: the photograph at the size of the result, once, before the first step; raw: the picture before colours are
-    applied; both are (1, 3, H, W) in [0, 1]. step: what continues the run; it is left out when a frame is pickled.
+    left: seconds until the end, once they can be told; lead: what is said before all else; note: what the run had to
+    change; content: the photograph at the size of the result, once, before the first step; raw: the picture before
+    colours are applied; both are (1, 3, H, W) in [0, 1]. metadata: of the picture, empty before there is one; step:
+    what continues the run; it is left out when a frame is pickled.
     """
 
     text: str
     progress: float = 0.0
+    left: float | None = None
+    lead: str = ""
+    note: str = ""
     content: np.ndarray[Any, Any] | None = None
     raw: np.ndarray[Any, Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -54,6 +60,14 @@ class Frame:
     def light(self) -> Frame:
         """The frame without its pictures and what continues the run."""
         return replace(self, content=None, raw=None, step=None)
+
+    @property
+    def told(self) -> str:
+        """How far the run is, for somebody who waits for it."""
+        if not self.metadata:
+            return f"{self.lead}Getting ready · {self.text}"
+        left = "" if self.left is None else f" · about {duration(max(1, self.left))}"
+        return f"{self.lead}Painting · {100 * self.progress:.0f} %{left}{self.note}"
 
 
 def on_borrowed_gpu(seconds: Callable[..., int]) -> Callable[[Function], Function]:
@@ -111,25 +125,27 @@ def paint(job: Job, resume: Step | None = None) -> Generator[Frame, None, None]:
 
 def painted(job: Job, pictures: dict[str, Any], **options: Any) -> Generator[Frame, None, None]:
     """The frames of a job whose pictures have been read; options as for `iterate`."""
-    network, resume = (yield from loading(job.config)), options.get("resume")
+    network = yield from loading(job.config)
     allocator.keep()
     steps = iterate(config=job.config, network=network, on_tight_memory=allocator.give_back, **pictures, **options)
     yield Frame("the first step is being taken", content=at_result_size(pictures["content"], job).numpy())
     del pictures  # the run keeps what it needs of them
-    began, shown, drawn, progress_before, note = time.monotonic(), -math.inf, -math.inf, 0.0, ""
+    began, shown, drawn, note, clock = time.monotonic(), -math.inf, -math.inf, "", Clock()
     try:
         for step in steps:
-            progress_before = progress_before or (step.progress if resume else 0.0)
             note = f" · {step.note}" if step.note else note
             seconds = time.monotonic() - began
+            left = clock.left(step, seconds)
             last = step.progress >= 1 or bool(step.outcome) or seconds >= job.seconds
             if last or seconds - shown >= PREVIEW_EVERY:
                 curve = {}
                 if last or seconds - drawn >= CURVE_EVERY:
                     curve, drawn = loss_curve(step.state.history), seconds
                 yield Frame(
-                    words(step, seconds, progress_before) + note,
+                    f"scale {step.scale + 1} of {step.scales} · step {step.iteration} of {step.iterations}{note}",
                     step.progress,
+                    left,
+                    note=note,
                     raw=step.raw.numpy(),
                     metadata=step.metadata,
                     losses=step.losses,
@@ -195,11 +211,12 @@ def masks(job: Job, size: tuple[int, int]) -> list[Tensor | None]:
     A painted pixel belongs to the style whose brush is nearest in colour.
     """
     assert job.regions is not None
-    colors = load_image(job.regions, max_pixels=job.limits.pixels)  # (1, 3, h, w)
+    colors = load_image(job.regions, max_pixels=job.limits.pixels, background="black")  # (1, 3, h, w)
     alpha = load_alpha(job.regions, max_pixels=job.limits.pixels)  # (1, 1, h, w)
+    colors = colors if alpha is None else colors / alpha.clamp(min=1e-3)  # brushes are translucent
     brushes = torch.tensor([_rgb(color) for color in COLORS[: len(job.styles)]])[:, :, None, None]  # (styles, 3, 1, 1)
     nearest = (colors - brushes).square().sum(1, keepdim=True).argmin(0, keepdim=True)  # (1, 1, h, w)
-    painted = torch.ones_like(colors[:, :1]) if alpha is None else (alpha > 0.5).float()
+    painted = torch.ones_like(colors[:, :1]) if alpha is None else (alpha > PAINTED).float()
     regions: list[Tensor | None] = [
         _soft(resample(painted * (nearest == number), size, "bilinear")) for number in range(len(job.styles))
     ]
@@ -220,11 +237,19 @@ def _rgb(color: str) -> tuple[float, ...]:
 # --- words and numbers
 
 
-def words(step: Step, seconds: float, progress_before: float = 0.0) -> str:
-    """How far a run is, in words; `progress_before` is the progress it had when it was continued."""
-    text = f"scale {step.scale + 1} of {step.scales} · step {step.iteration} of {step.iterations}"
-    left = seconds * (1 - step.progress) / max(step.progress - progress_before, 1e-9)
-    return text if seconds < 1 or not left else f"{text} · about {duration(left)} left"
+class Clock:
+    """The time that a run has left, told from its last scale: the small ones before it say too little about it."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None
+
+    def left(self, step: Step, seconds: float) -> float | None:
+        """Seconds until the end, after so many seconds of the run; None: not known yet."""
+        if step.scale + 1 < step.scales:
+            return None
+        self._first = self._first or (step.iteration, seconds)  # whose time is that of preparing the scale, too
+        steps = step.iteration - self._first[0]
+        return (seconds - self._first[1]) / steps * (step.iterations - step.iteration) if steps >= 3 else None
 
 
 def duration(seconds: float) -> str:

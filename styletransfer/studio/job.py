@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from ..config import Config, StyleTransferError
@@ -50,13 +52,23 @@ class Job:
         config = replace(self.config, init="image", scales=(1.0,), iterations=(steps,), **changes)
         return replace(self, config=config, start=start)
 
+    def title(self, size: int) -> str:
+        """What a result is, as a name for its file: photograph, styles and long side, like temple-night-512."""
+        names = (re.sub(r"\W+", "-", Path(path).stem)[:40].strip("-") for path in (self.content, *self.styles))
+        return "-".join([*filter(None, names), str(size)])
+
     def finer(self, start: Any) -> Job:
         """The job that paints a result at the next size. Raises StyleTransferError at the largest."""
         size = max(start.shape[-2:])
-        larger = min(round(size * FINER / 32) * 32, self.limits.size)
+        larger = next_size(size, self.limits.size)
         if larger <= size:
             raise StyleTransferError(f"the picture is {size} pixels long: at most {self.limits.size} are allowed here")
         return self.restarted(start, FINER_STEPS, size=larger)
+
+
+def next_size(size: int, most: int) -> int:
+    """The long side of a picture that is painted larger."""
+    return min(round(size * FINER / 32) * 32, most)
 
 
 def checked(
@@ -74,7 +86,7 @@ def checked(
     """
     for name, value in (("picture", content), ("style", styles)):
         if not value:
-            raise StyleTransferError(f"there is no {name} yet: upload one, or choose one of those shown below it")
+            raise StyleTransferError(f"there is no {name} yet: upload one, or choose one of those shown")
     if len(styles) > MAX_STYLES:
         raise StyleTransferError(f"there are {len(styles)} styles: at most {MAX_STYLES} are allowed here")
     if rest not in ("photograph", "first"):

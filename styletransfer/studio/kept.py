@@ -23,7 +23,8 @@ from ..images import encode_image, load_image, save_animation, save_image
 from ..pixels import fit_size, recolor, resize, size_of
 from ..transfer import Step
 from .frames import Frame, shrunk, state_bytes
-from .job import Job
+from .job import Job, checked
+from .server import Server
 from .task import Task
 from .worker import in_worker
 
@@ -110,7 +111,7 @@ class Kept:
     @in_worker
     def file(self, kind: str) -> str:
         """A file to download: a `png` with its settings inside, a `jpg`, or the timelapse as an animated `webp`."""
-        path = os.path.join(self.folder.name, f"style-transfer-{secrets.token_hex(4)}.{kind}")
+        path = os.path.join(tempfile.mkdtemp(dir=self.folder.name), f"{self.title}.{kind}")
         if kind == "webp":
             save_animation(self.animation(), path)
             return path
@@ -119,6 +120,11 @@ class Kept:
         settings = {**self.metadata, "config": config, **blend}
         save_image(self.image(), path, settings=settings if kind == "png" else None)
         return path
+
+    @property
+    def title(self) -> str:
+        """What the picture is, as a name for its file."""
+        return self.job.title(max(self.raw.shape[-2:]))
 
     def animation(self) -> list[Tensor]:
         """The timelapse: from the photograph to the picture, in the colours chosen now."""
@@ -141,6 +147,16 @@ class Kept:
         path = os.path.join(self.folder.name, name)
         save_image(image, path, **options)
         return path
+
+
+@in_worker
+def finished_example(server: Server, content: str, style: str, file: str) -> Kept:
+    """A picture that was painted beforehand with the default settings, as if it had been painted now."""
+    raw = load_image(file)
+    job = checked(server, Config(size=max(size_of(raw))).to_dict(), content=content, styles=[style])
+    metadata = {"config": job.config.to_dict(), "steps": list(job.config.steps()), "outcome": "done"}
+    photograph = resize(load_image(content), size_of(raw))
+    return Kept(job, job.config, photograph, raw, metadata=metadata, note="A finished example")
 
 
 @in_worker
@@ -169,7 +185,6 @@ class Visit:
 
     results: list[Kept] = field(default_factory=list)
     current: Kept | None = None
-    running: bool = False
     touched: float = field(default_factory=time.monotonic)
     tasks: dict[str, Task] = field(default_factory=dict)  # the last one of each tab
 
@@ -220,10 +235,10 @@ class Store:
             self.sweep()
             return key
 
-    def keep(self, key: str | None, visit: Visit) -> str:
+    def keep(self, key: Any, visit: Visit) -> str:
         """The key of a visit, which is stored under a new one if it is not stored already."""
         with self._lock:
-            return key if key and self._visits.get(key) is visit else self.add(visit)
+            return key if isinstance(key, str) and self._visits.get(key) is visit else self.add(visit)
 
     def get(self, key: str | None) -> Visit | None:
         """The visit of a key, kept for another while from now."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import shutil
 import threading
 import time
@@ -13,7 +12,6 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -90,7 +88,7 @@ class Series:
 
     def save(self, kept: Kept) -> None:
         """Keep a finished picture as a file."""
-        name = named(kept.job, max(kept.raw.shape[-2:]))
+        name = kept.title
         same = sum(other.startswith(name) for other in self.files)
         self.files.append(f"{name}{f'-{same + 1}' if same else ''}.png")
         shutil.copyfile(kept.file("png"), os.path.join(self.folder.name, self.files[-1]))
@@ -104,12 +102,6 @@ class Series:
             for name in list(self.files):
                 archive.write(os.path.join(self.folder.name, name), name)
         return path
-
-
-def named(job: Job, size: int) -> str:
-    """What a picture is, for the name of its file: temple-night-512."""
-    stems = [re.sub(r"[^\w-]+", "-", Path(path).stem).strip("-")[:40] for path in (job.content, job.styles[0])]
-    return "-".join([*filter(None, stems), str(size)])
 
 
 def drafts(series: Series, blend: float = 0.0) -> Generator[list[Kept], None, None]:
@@ -144,7 +136,9 @@ def pictures(series: Series, visit: Visit, blend: float = 0.0) -> Generator[Any,
             with closing(run(place.job, visit, blend=blend, shown=False)) as moments:
                 for frame, kept in moments:
                     if kept is not None:
-                        place.file = kept.preview() if kept.metadata else _faint(kept)
+                        # In the series' own folder: what is kept for the visit may be dropped before the series is.
+                        picture = kept.preview() if kept.metadata else _faint(kept)
+                        place.file = shutil.copyfile(picture, os.path.join(series.folder.name, f"{series.number}.jpg"))
                         place.progress = 0.99 * frame.progress  # until it is saved
                     yield place
             assert kept is not None

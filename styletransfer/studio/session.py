@@ -22,7 +22,7 @@ from .wording import describe
 logger = logging.getLogger(__name__)
 
 
-Moment = tuple[Frame, Kept | None]  # without its pictures, which are kept once they have been read
+Moment = tuple[Frame, Kept | None]  # the frame without its pictures, and what is kept, once there is something to show
 
 
 def run(
@@ -35,13 +35,14 @@ def run(
     note: str = "",
     shown: bool = True,
 ) -> Generator[Moment, None, None]:
-    """Paint a job, as a result of the visit from its first picture on.
+    """Paint a job, as a result of the visit from its first picture on. Until then there is the photograph to show, or
+    the earlier picture that is continued.
 
     settings: as the visitor chose them, if they are not the job's; note: what the status says first; shown: whether
     it becomes the result that the visit shows, which can be continued. Raises StyleTransferError.
     """
     began, outcome, kept = time.monotonic(), "failed", None
-    visit.running = visit.running or shown
+    continued = resume is not None or job.start is not None
     try:
         with closing(paint(job, resume)) as frames:
             for frame in frames:
@@ -52,14 +53,12 @@ def run(
                     if kept not in visit.results:
                         visit.add(kept, shown)
                     outcome, visit.touched = "stopped", time.monotonic()
-                yield frame.light, kept
+                showable = kept is not None and (kept.metadata or not continued)
+                yield replace(frame.light, lead=note), kept if showable else None
         if kept is not None:
             outcome = kept.metadata["outcome"] if kept.metadata else "nothing to do"
             kept.note = note + ended(kept, time.monotonic() - began)
     finally:
-        visit.running = visit.running and not shown
-        if kept is not None and not kept.metadata:
-            kept.folder.cleanup()
         log(job, kept, outcome, time.monotonic() - began)
 
 
@@ -89,7 +88,7 @@ def ended(kept: Kept, seconds: float) -> str:
         "non-finite": "Stopped: the loss left the range of numbers",
     }
     ending = endings.get(kept.metadata["outcome"], f"Stopped after {duration(seconds)}, the most that is allowed here")
-    return f"{ending} · {kept.raw.shape[-1]} × {kept.raw.shape[-2]} · {network_words(kept.metadata)}"
+    return f"{ending} · {kept.raw.shape[-1]} × {kept.raw.shape[-2]}"
 
 
 def network_words(metadata: Mapping[str, Any]) -> str:

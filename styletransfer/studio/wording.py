@@ -65,7 +65,8 @@ def differences(config: Config, recipe: str) -> dict[str, Any]:
 def command(config: Config, content: str, styles: Sequence[str]) -> str:
     """The command that makes the same picture: the nearest recipe, and flags for what differs from it."""
     recipe = nearest_recipe(config)
-    words = ["python", "-m", "styletransfer", content, *styles, "-o", "out.png"]
+    pictures = [f"./{name}" if name.startswith("-") else name for name in (content, *styles)]  # no flags
+    words = ["python", "-m", "styletransfer", *pictures, "-o", "out.png"]
     if recipe != "balanced":
         words += ["--recipe", recipe]
     for name, value in differences(config, recipe).items():
@@ -87,11 +88,12 @@ def file_name(path: str) -> str:
 
 
 def from_address(query: Mapping[str, str], limits: Limits) -> tuple[str, Config, list[str]]:
-    """The recipe and settings of a page's address, and the names that are unknown or have a value not allowed here."""
-    ignored = sorted(name for name in query if name not in (*NAMES, "quality") and not name.startswith("_"))
-    recipe = query.get("quality", "balanced")
+    """The recipe and settings of a page's address, and the names whose value is not allowed here; names that are not
+    ours, which many sites add to their links, are left alone.
+    """
+    recipe, ignored = query.get("quality", "balanced"), []
     if recipe not in RECIPES:
-        recipe, ignored = "balanced", [*ignored, "quality"]
+        recipe, ignored = "balanced", ["quality"]
     config = RECIPES[recipe]
     for name in [name for name in NAMES if name in query]:
         field, text = NAMES[name], query[name]

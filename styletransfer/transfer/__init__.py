@@ -1,6 +1,6 @@
 """Style transfer: a schedule of scales, the loop over them, and the records of its steps and result."""
 
-from .loop import iterate, stylize
+from .loop import iterate, measure_styles, stylize
 from .records import Losses, Result, RunState, Step
 from .run import StyleTargets
 from .scales import Scale, schedule
@@ -13,6 +13,7 @@ __all__ = [
     "Step",
     "StyleTargets",
     "iterate",
+    "measure_styles",
     "schedule",
     "stylize",
 ]

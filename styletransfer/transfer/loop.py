@@ -12,6 +12,7 @@ from torch import Tensor
 from ..config import Config
 from ..features import Network, load_network
 from ..start import Masks
+from ..tiles import Map
 from .records import Result, Step
 from .run import Run, StyleTargets
 
@@ -32,6 +33,7 @@ def stylize(
     masks: Masks | None = None,
     report: Report | None = None,
     on_tight_memory: Callable[[], None] | None = None,
+    map_tiles: Map = map,
 ) -> Result:
     """Run `iterate` to its end and return the result; a callback that returns False stops the run after that step.
 
@@ -52,6 +54,7 @@ def stylize(
         style_targets=style_targets,
         masks=masks,
         on_tight_memory=on_tight_memory,
+        map_tiles=map_tiles,
     ):
         now = time.monotonic()
         size = f"{step.size[1]}x{step.size[0]}"
@@ -78,6 +81,7 @@ def iterate(
     masks: Masks | None = None,
     report: Report | None = None,
     on_tight_memory: Callable[[], None] | None = None,
+    map_tiles: Map = map,
 ) -> Iterator[Step]:
     """Optimise the pixels of a picture, yielding a Step after each iteration; leaving the loop cancels the run.
 
@@ -87,14 +91,15 @@ def iterate(
     dict that keeps the styles' statistics from one run to the next where only the content changes; masks: one for each
     style, (1, 1, h, w) in [0, 1] over the whole frame, which says where the style goes, or None for a style that goes
     where no other does; what no mask covers stays the content; on_tight_memory: called before the first and after
-    each evaluation in tiles on the CPU, and when memory ran out, for a program to return freed memory to the system.
-    float64 pictures are computed in float64. Raises StyleTransferError for unusable pictures or settings.
+    each evaluation in tiles on the CPU, and when memory ran out, for a program to return freed memory to the system;
+    map_tiles: like Python's `map`, for tiles to be computed elsewhere. float64 pictures are computed in float64. Raises
+    StyleTransferError for unusable pictures or settings.
 
     Source: Gatys, Ecker and Bethge, 2016 (Image Style Transfer Using Convolutional Neural Networks).
     """
     config = config or Config()
     network = network or load_network(config, dtype=_network_dtype(content, styles), report=report)
-    run = Run(content, styles, config, init_image, network, style_targets, masks, on_tight_memory)
+    run = Run(content, styles, config, init_image, network, style_targets, masks, on_tight_memory, map_tiles)
     state = resume.state if resume is not None else run.first_state()
     return run.steps(state)
 
@@ -103,3 +108,14 @@ def _network_dtype(content: Tensor | None, styles: Sequence[Tensor]) -> torch.dt
     """float64 where a picture is; None leaves the choice to the settings."""
     pictures = [image for image in (content, *styles) if isinstance(image, Tensor)]
     return torch.float64 if any(image.dtype == torch.float64 for image in pictures) else None
+
+
+def measure_styles(styles: Sequence[Tensor], config: Config, network: Network) -> StyleTargets:
+    """The styles' statistics at every size of a run, as `style_targets` for runs with any content.
+
+    Empty where they depend on the content: on its size, its shape or its colours.
+    """
+    if config.size == "original" or config.style_fit == "cover" or config.style_color == "match":
+        return {}
+    square = torch.zeros(1, 3, 64, 64)  # of all shapes, this one has the most scales
+    return Run(square, styles, replace(config, content_weight=0.0), None, network).measure_styles()

@@ -19,6 +19,7 @@ from ..objective import Evaluation, Objective, StyleMoments
 from ..pixels import Size
 from ..plan import Plan, is_out_of_memory, make_plan, smaller_tile
 from ..start import Masks, checked_image, checked_masks, first_image, resized_mask
+from ..tiles import Map
 from .records import Losses, Result, RunState, Step
 from .scales import Scale, schedule
 
@@ -39,11 +40,12 @@ class Run:
         style_targets: StyleTargets | None = None,
         masks: Masks | None = None,
         on_tight_memory: Callable[[], None] | None = None,
+        map_tiles: Map = map,
     ) -> None:
         self.content = None if content is None else checked_image(content, "the content image")
         self.styles = [checked_image(style, f"style image {number}") for number, style in enumerate(styles, 1)]
         self.init_image = None if init_image is None else checked_image(init_image, "the start image")
-        self.config, self.network = config, network
+        self.config, self.network, self.map_tiles = config, network, map_tiles
         if self.content is None and not self.styles:
             raise StyleTransferError("no content and no style image given: at least one of them is needed")
         if config.init == "image" and self.init_image is None:
@@ -190,9 +192,8 @@ class Run:
         masks = None
         if self.masks is not None:
             masks = [None if mask is None else self._to_device(resized_mask(mask, scale.size)) for mask in self.masks]
-        objective = Objective(
-            self.network, config, content, styles, self.style_targets.get(key), masks=masks, tile=self.tile
-        )
+        options: Any = {"masks": masks, "tile": self.tile, "mapped": self.map_tiles}
+        objective = Objective(self.network, config, content, styles, self.style_targets.get(key), **options)
         self.style_targets[key] = objective.style_targets
 
         def evaluate(image: Tensor) -> Evaluation:
@@ -202,6 +203,12 @@ class Run:
             return Evaluation(loss, gradient if config.pixel_range == 1 else gradient / config.pixel_range, terms)
 
         return evaluate
+
+    def measure_styles(self) -> StyleTargets:
+        """The styles' statistics at every scale."""
+        for scale in self.schedule:
+            self._objective_at(scale)
+        return self.style_targets
 
     def _style_at(self, style: Tensor, size: Size) -> Tensor:
         """A style picture at the brush size of the settings for a result of (H, W); its aspect is kept."""

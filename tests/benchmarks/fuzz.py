@@ -63,7 +63,7 @@ def seeds() -> dict[str, bytes]:
     info.add_text("styletransfer", json.dumps({"config": {"size": 64, "scales": [0.5, 1]}}))
     info.add_text("Comment", "several words " * 20, zip=True)
     several: dict[str, Any] = {"save_all": True, "append_images": [color.rotate(90, expand=True), gray, palette]}
-    found = {
+    result = {
         "JPEG": encoded(color, "JPEG"),
         "JPEG of 256 px": encoded(large, "JPEG", quality=90),
         "JPEG grey": encoded(gray, "JPEG"),
@@ -101,17 +101,17 @@ def seeds() -> dict[str, bytes]:
         "GIF animated": encoded(palette, "GIF", **several, duration=[40, 50, 60, 70], loop=0, transparency=3),
     }
     for mode in ("1", "L", "LA", "P", "RGB", "RGBA"):
-        found[f"PNG {mode}"] = encoded(clear.convert(mode), "PNG")
+        result[f"PNG {mode}"] = encoded(clear.convert(mode), "PNG")
     for bits in (1, 2, 4):
-        found[f"PNG {bits} bits"] = encoded(color.quantize(2**bits), "PNG", bits=bits, transparency=1)
+        result[f"PNG {bits} bits"] = encoded(color.quantize(2**bits), "PNG", bits=bits, transparency=1)
     for mode in ("1", "L", "P", "RGB", "RGBA"):
-        found[f"BMP {mode}"] = encoded(clear.convert(mode), "BMP")
+        result[f"BMP {mode}"] = encoded(clear.convert(mode), "BMP")
     for mode in ("1", "L", "P", "RGBA", "CMYK", "YCbCr", "LAB"):
         picture = color.convert("RGB").convert("RGBA" if mode == "RGBA" else mode) if mode != "LAB" else lab(color)
-        found[f"TIFF {mode}"] = encoded(picture, "TIFF")
+        result[f"TIFF {mode}"] = encoded(picture, "TIFF")
     for way in ("tiff_lzw", "packbits", "jpeg", "tiff_adobe_deflate", "zstd", "lzma"):
-        found[f"TIFF {way}"] = encoded(color, "TIFF", compression=way)
-    return found
+        result[f"TIFF {way}"] = encoded(color, "TIFF", compression=way)
+    return result
 
 
 def encoded(picture: Image.Image | np.ndarray, format: str, **options: Any) -> bytes:
@@ -358,11 +358,11 @@ def read(number: int, name: str, done: str, data: bytes) -> dict[str, Any]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("error")
-                found = load(data, **({} if load is images.read_settings else {"max_pixels": MAX_PIXELS}))
+                result = load(data, **({} if load is images.read_settings else {"max_pixels": MAX_PIXELS}))
             if load is images.load_image:
                 row["picture"] = True
-                assert found.shape[:2] == (1, 3) and found.shape[2] * found.shape[3] <= MAX_PIXELS
-                assert bool(((found >= 0) & (found <= 1)).all()), "values outside [0, 1]"
+                assert result.shape[:2] == (1, 3) and result.shape[2] * result.shape[3] <= MAX_PIXELS
+                assert bool(((result >= 0) & (result <= 1)).all()), "values outside [0, 1]"
         except StyleTransferError as error:
             sentence = str(error)
             if not sentence.isprintable() or len(sentence) > 300:

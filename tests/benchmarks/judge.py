@@ -85,6 +85,7 @@ def main() -> None:
     parser.add_argument("--styles", type=Path, required=True)
     parser.add_argument("--quality", default="balanced", choices=("draft", "balanced", "best"))
     parser.add_argument("--size", type=int, default=384)
+    parser.add_argument("--precision", default="auto", help="of the built-in network; VGG-19's is float32")
     parser.add_argument("--pairs", type=int, default=10**6, help="how many of all pairs")
     parser.add_argument("--pictures", type=Path, help="folder for both pictures of each pair; VGG's are used again")
     parser.add_argument("--json", type=Path)
@@ -93,7 +94,7 @@ def main() -> None:
     config = replace(config, iterations=config.steps())  # the same for both
     judge = load_network(replace(JUDGE, weights=options.weights))
     vgg_config = replace(config, network="vgg19-caffe", weights=options.weights, precision="float32")
-    own_config = replace(config, network="builtin", weights=options.student)
+    own_config = replace(config, network="builtin", weights=options.student, precision=options.precision)
     vgg, own = load_network(vgg_config), load_network(own_config)
     rows = []
     print(machine())

@@ -92,14 +92,14 @@ def main() -> None:
     parser.add_argument("--json", type=Path, metavar="FILE")
     options = parser.parse_args()
     with served() as (url, start):
-        found = painted(url, options.size, options.quality)
-    report: dict[str, Any] = {"size": options.size, "quality": options.quality, "start": start, **found}
+        result = painted(url, options.size, options.quality)
+    report: dict[str, Any] = {"size": options.size, "quality": options.quality, "start": start, **result}
     rows = {
         "start to first page": f"{start:.1f} s",
-        "click to first preview": f"{found['first']:.1f} s",
-        "previews a second": f"{found['rate']:.1f}",
-        "longest wait between two": f"{found['longest']:.1f} s",
-        "click to last preview": f"{found['last']:.1f} s",
+        "click to first preview": f"{result['first']:.1f} s",
+        "previews a second": f"{result['rate']:.1f}",
+        "longest wait between two": f"{result['longest']:.1f} s",
+        "click to last preview": f"{result['last']:.1f} s",
     }
     print(f"{options.size} px, {options.quality}")
     for name, value in rows.items():

@@ -39,19 +39,19 @@ class Plain:
 
     def features(self, image: Tensor) -> dict[str, Tensor]:
         wanted = {INDICES[layer]: layer for layer in (*self.style_layers, self.content_layer)}
-        found = {}
+        result = {}
         for index, module in enumerate(self.network[: max(wanted) + 1]):
             image = module(image)
             if index in wanted:
-                found[wanted[index]] = image
-        return found
+                result[wanted[index]] = image
+        return result
 
     def loss(self, image: Tensor) -> Tensor:
-        found = self.features(image)
-        loss = 0.05 * (found[self.content_layer] - self.goal).square().sum() / self.goal.square().sum()
+        result = self.features(image)
+        loss = 0.05 * (result[self.content_layer] - self.goal).square().sum() / self.goal.square().sum()
         for layer in self.style_layers:
             wanted = self.grams[layer]
-            loss = loss + (gram(found[layer]) - wanted).square().sum() / wanted.square().sum() / len(self.style_layers)
+            loss = loss + (gram(result[layer]) - wanted).square().sum() / wanted.square().sum() / len(self.style_layers)
         return loss
 
     def step(self, image: Tensor) -> Tensor:

@@ -126,7 +126,7 @@ def main() -> None:
         scales, iterations = text.split(":")
         courses[text] = tuple(map(float, scales.split(","))), tuple(map(int, iterations.split(",")))
     loop_names = ["clamped", "boxed"] if options.boxed else ["clamped"]
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in [*loop_names, *courses]}
+    actual: dict[str, list[tuple[float, float]]] = {name: [] for name in [*loop_names, *courses]}
     drafts: list[tuple[float, float, float]] = []
     print(machine())
     for pair, content, style in some_pairs(options.contents, options.styles, options.pairs):
@@ -140,23 +140,23 @@ def main() -> None:
             loops.append(("boxed", *plain_run(plain, photo, painting, boxed=True)))
         for name, each, spent in loops:
             total = judged(judge, content, style, each.clamp(0, 1))["total"]
-            found[name].append((total / mark, seconds / spent))
+            actual[name].append((total / mark, seconds / spent))
             line += f"; {name} {total / mark:.2f}x in 1/{seconds / spent:.1f}"
         for name, (scales, iterations) in courses.items():
             config = replace(judge_config, size=SIZE, scales=scales, iterations=iterations, precision="auto")
             result = stylize(content, [style], config, network=network)
             total = judged(judge, content, style, result.image)["total"]
-            found[name].append((total / mark, seconds / result.seconds["total"]))
+            actual[name].append((total / mark, seconds / result.seconds["total"]))
             line += f"; {name} {total / mark:.2f}x in 1/{seconds / result.seconds['total']:.1f}"
         drafts.append(quick_draft(own, judge, content, style))
         off, took, soon = drafts[-1]
         print(f"{line}; built-in draft -{off:.1%} in {took:.1f} s, -80% after {soon:.1f} s", flush=True)
-    medians: dict[str, Any] = {name: [statistics.median(each) for each in zip(*rows)] for name, rows in found.items()}
+    medians: dict[str, Any] = {name: [statistics.median(each) for each in zip(*rows)] for name, rows in actual.items()}
     for name, (loss, pace) in medians.items():
         print(f"{name:30} median: {loss:.2f} times the mark in 1/{pace:.1f} of the time")
     off, took, soon = (statistics.median(each) for each in zip(*drafts))
     print(f"{'built-in draft':30} median: takes {off:.1%} off the style loss in {took:.1f} s, 80% after {soon:.1f} s")
-    write_json(options.json, {"machine": machine(), "pairs": found, "drafts": drafts, "median": medians})
+    write_json(options.json, {"machine": machine(), "pairs": actual, "drafts": drafts, "median": medians})
 
 
 if __name__ == "__main__":

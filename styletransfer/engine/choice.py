@@ -1,0 +1,47 @@
+"""Which engine a program's flags ask for."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from importlib.util import find_spec
+
+from ..config import StyleTransferError
+from .seam import Engine, Here
+
+MISSING = "the engine ray needs an extra package: pip install 'ray>=2.50,<3'"
+
+
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that `chosen` reads."""
+    add = parser.add_argument
+    extra = "" if find_spec("ray") else f" ({MISSING})"
+    add(
+        "--engine",
+        choices=("here", "ray"),
+        default="here",
+        help=f"what computes: this process, or Ray's workers{extra}",
+    )
+    add("--workers", type=int, metavar="N", help="Ray's workers (one for each GPU, or for two of the cores)")
+    add("--ray", metavar="ADDRESS", help="a Ray cluster that runs already, HOST:PORT; sets --engine ray")
+
+
+def chosen(options: argparse.Namespace) -> Engine:
+    """The engine that the flags ask for. Raises StyleTransferError where it cannot be had."""
+    if options.engine == "here" and options.ray is None:
+        if options.workers is not None:
+            raise StyleTransferError(f"workers is {options.workers}, and without Ray there is one: add --engine ray")
+        return Here()
+    if options.workers is not None and options.workers < 1:
+        raise StyleTransferError(f"workers must be at least 1, got {options.workers}")
+    if find_spec("ray") is None:
+        raise StyleTransferError(MISSING)
+    # What Ray reads when it is imported. It sends reports of its use unless told not to.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if options.ray is None:
+        # On Linux, too, a cluster of this computer alone listens at 127.0.0.1 only, and to who has its token.
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    from .cluster import Cluster
+
+    return Cluster(options.workers, options.ray)

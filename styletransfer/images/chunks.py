@@ -1,0 +1,100 @@
+"""Files by their parts, before Pillow sees them: what says nothing about the pixels must not decide about a picture.
+
+Pillow refuses a picture for a long or damaged comment. It is shown what the picture needs; the rest is read here,
+bounded, or not at all.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+PNG_DEPTH = 24  # the byte with the bits of a sample
+PNG_HEADER = 33  # bytes: the signature and IHDR
+MAX_PROFILE = 16 * 2**20  # bytes
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+_WITH_ORIENTATION = tuple(key + b"\0" for key in (b"Raw profile type exif", b"XML:com.adobe.xmp"))
+
+
+def bare_png(data: bytes) -> bytes:
+    """A PNG's critical chunks, its transparency, and what may tell its orientation if that is small and sound."""
+    kept = [data[:8]]
+    for kind, at, end in _chunks(data):
+        body = data[at + 8 : end - 4]
+        orientation = kind == b"eXIf" or (kind in _TEXTS and body.startswith(_WITH_ORIENTATION))
+        if not kind[0] & 32 or kind == b"tRNS" or (orientation and _is_small(kind, body) and _is_sound(data, at, end)):
+            kept.append(data[at:end])
+    return b"".join(kept)
+
+
+def png_profile(data: bytes) -> bytes:
+    """The colour profile of a PNG; empty where there is none, or none that can be used."""
+    for kind, at, end in _chunks(data):
+        if kind == b"iCCP":
+            return _inflated(data[at + 8 : end - 4].partition(b"\0")[2][1:], MAX_PROFILE)
+    return b""
+
+
+def png_with_text(data: bytes, key: str) -> bytes:
+    """A PNG of the header and the first text with this key, wherever it stands, without any pixels."""
+    for kind, at, end in _chunks(data):
+        if kind in _TEXTS and data.startswith(key.encode() + b"\0", at + 8):
+            return data[:PNG_HEADER] + data[at:end] + b"\0\0\0\0IDAT"
+    return data[:PNG_HEADER] + b"\0\0\0\0IDAT"
+
+
+def bare_gif(data: bytes) -> bytes:
+    """A GIF without the comments and other programs' blocks before its first frame."""
+    at = 13 + (6 << (data[10] & 7) if data[10:11] >= b"\x80" else 0)  # behind the table of colours
+    kept = [data[:at]]
+    while data[at : at + 1] == b"!":
+        end = at + 2
+        while end < len(data) and data[end]:
+            end += 1 + data[end]
+        if data[at + 1 : at + 2] == b"\xf9":  # graphic control: transparency
+            kept.append(data[at : end + 1])
+        at = end + 1
+    return b"".join(kept) + data[at:]
+
+
+def unread_kind(data: bytes) -> str:
+    """What a file is that Pillow does not know: part of a sentence."""
+    brands = data[8:64] if data[4:8] == b"ftyp" else b""  # of a file of ISO's base media format
+    if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
+        return "JPEG XL, and no picture of a kind"
+    if b"avif" in brands or b"avis" in brands:
+        return "AVIF, and no picture of a kind"
+    if b"hei" in brands or b"hev" in brands or b"mif1" in brands:
+        return "HEIC, and no picture of a kind"
+    return "a TIFF, but not of a kind" if data.startswith((b"II*\0", b"MM\0*")) else "no picture of a kind"
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, beginning and end of each chunk of a PNG: length, kind, body and checksum."""
+    at = 8
+    while at + 8 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        yield data[at + 4 : at + 8], at, end
+        at = end
+
+
+def _is_small(kind: bytes, body: bytes) -> bool:
+    """Whether Pillow takes a text of this length: unpacked, at most 1 MiB."""
+    rest = body.partition(b"\0")[2]
+    if kind == b"zTXt":
+        return bool(_inflated(rest[1:], 2**20))
+    return len(body) < 2**20 and (kind != b"iTXt" or rest[:1] == b"\0")  # not packed
+
+
+def _inflated(data: bytes, most: int) -> bytes:
+    """What zlib packed; empty where it is damaged or longer than allowed."""
+    unpacking = zlib.decompressobj()
+    try:
+        unpacked = unpacking.decompress(data, most)
+    except zlib.error:
+        return b""
+    return b"" if unpacking.unconsumed_tail else unpacked
+
+
+def _is_sound(data: bytes, at: int, end: int) -> bool:
+    return zlib.crc32(data[at + 4 : end - 4]).to_bytes(4, "big") == data[end - 4 : end]

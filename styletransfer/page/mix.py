@@ -1,0 +1,78 @@
+"""Mix: up to three more styles, each a row with its picture, its share and a way to take it out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gradio as gr
+
+from ..config import StyleTransferError
+from ..studio.job import MAX_STYLES
+from ..studio.server import Limits
+from .controls import thumbnails
+from .errors import friendly
+from .inputs import Picture
+from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
+
+
+def lay_mix(parts: Parts, styles: Sequence[Mapping[str, str]], limits: Limits) -> None:
+    """Lay the rows out, with pictures to add below them; a row is there when its style is."""
+    rows, parts.shares = [], []
+    with gr.Accordion("Mix with other styles", open=False, elem_id="mix"):
+        for number in range(1, MAX_STYLES + 1):
+            with gr.Row(visible=False, elem_classes="mixed", elem_id=f"mixed{number}") as row:
+                if number > 1:
+                    options: Any = {"type": "filepath", "height": 64, "buttons": [], "show_label": False}
+                    slot = Picture(label=f"Style {number}", elem_id=f"style{number}", interactive=False, **options)
+                    parts.styles.append(slot)
+                share = gr.Slider(0, 100, 50, step=1, label="Style", min_width=140, buttons=[])
+                share.elem_id = f"share{number}"
+                parts.shares.append(share)
+                if number > 1:
+                    remove = gr.Button("Remove", size="sm", min_width=80, scale=0)
+                    remove.click(lambda: None, None, slot, **AT_ONCE)
+            rows.append(row)
+        gr.HTML("<p>Add up to three styles, then say how much of each.</p>", elem_classes="hint")
+        tiles = thumbnails(styles, "more-styles", "Styles to add")
+        upload = gr.UploadButton("Add your own", file_types=["image"], size="sm", elem_id="own-style")
+
+    def add(values: Values, event: gr.SelectData) -> Updates:
+        with friendly():
+            return added(parts, values, styles[int(event.index)]["file"], styles)
+
+    def add_own(values: Values) -> Updates:
+        from ..studio.kept import sheet
+
+        with friendly():
+            sheet(values[upload], limits.pixels)  # raises what is wrong with it
+            return added(parts, values, values[upload], styles)
+
+    def show(values: Values) -> Updates:
+        chosen = [values[slot] for slot in parts.styles]
+        several = sum(map(bool, chosen)) > 1
+        shown: Updates = {row: gr.update(visible=several and bool(file)) for row, file in zip(rows, chosen)}
+        labels = {share: gr.update(label=name_of(file, styles)) for share, file in zip(parts.shares, chosen) if file}
+        return {**shown, **labels}
+
+    tiles.select(add, set(parts.styles), parts.styles[1:], **PRIVATE)
+    upload.upload(add_own, {*parts.styles, upload}, parts.styles[1:], **PRIVATE)
+    changed = [slot.change for slot in parts.styles]
+    gr.on(changed, show, set(parts.styles), [*rows, *parts.shares], **AT_ONCE)
+
+
+def added(parts: Parts, values: Values, file: str, styles: Sequence[Mapping[str, str]]) -> Updates:
+    """The first row that is free, with this style. Raises StyleTransferError."""
+    if file in [values[slot] for slot in parts.styles]:
+        raise StyleTransferError(f"{name_of(file, styles)} is in the mix already: choose another style")
+    free = [slot for slot in parts.styles[1:] if not values[slot]]
+    if not free:
+        raise StyleTransferError(f"there are {MAX_STYLES} styles in the mix already: remove one of them first")
+    return {free[0]: file}
+
+
+def name_of(file: str, styles: Sequence[Mapping[str, str]]) -> str:
+    """The title of a bundled style, or the name of an uploaded file."""
+    titles = {entry["file"]: entry["title"] for entry in styles}
+    return titles.get(file) or os.path.basename(file)
