@@ -232,6 +232,15 @@ class Config:
 
 def changes_since(metadata: Mapping[str, Any]) -> str:
     """What makes a picture with this metadata come out differently today, as part of a sentence; empty: nothing."""
+    changes = [
+        network_change(metadata),
+        "the regions of its styles are not in it" if metadata.get("masked") is True else "",
+    ]
+    return "; ".join(filter(None, changes))
+
+
+def network_change(metadata: Mapping[str, Any]) -> str:
+    """Whether the built-in network has changed since a picture with this metadata, as part of a sentence."""
     network, versions = metadata.get("network"), metadata.get("versions")
     if not isinstance(network, Mapping) or not isinstance(versions, Mapping) or network.get("name") != "builtin":
         return ""

@@ -45,8 +45,8 @@ from styletransfer.studio.job import Job
 from styletransfer.studio.kept import STORE, Visit
 from styletransfer.studio.series import Series
 from styletransfer.studio.server import Limits, Server
-from styletransfer.studio.task import Line, Task
-from styletransfer.studio.wording import FIELDS, as_text, from_text
+from styletransfer.studio.task import LINE, Line, Task
+from styletransfer.studio.wording import FIELDS, as_text, from_png, from_text
 
 with warnings.catch_warnings():  # Gradio makes event loops that it leaves to the garbage collector
     warnings.simplefilter("ignore", ResourceWarning)
@@ -340,15 +340,15 @@ def test_a_stopped_run_is_closed_kept_and_continued_to_its_end(
 def test_a_run_that_is_stopped_before_its_first_picture_shows_the_photograph_to_the_end(
     pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    go_on, paint = threading.Event(), session.paint
+    go_on, frames_of = threading.Event(), session.frames_of
 
     def unpainted(*arguments: Any) -> Iterator[Any]:
-        with closing(paint(*arguments)) as moments:
+        with closing(frames_of(*arguments)) as moments:
             yield from itertools.takewhile(lambda frame: frame.raw is None, moments)
             assert go_on.wait(60)
             yield frames.Frame("still the first step")
 
-    monkeypatch.setattr(session, "paint", unpainted)
+    monkeypatch.setattr(session, "frames_of", unpainted)
     key = handlers.run(given(pictures))[parts.key]
     task = visits.task_of(key, "paint")
     assert task is not None
@@ -496,7 +496,7 @@ def test_captions_tell_how_far_each_picture_is(pictures: tuple[str, str]) -> Non
 
 
 def test_a_picture_made_here_brings_its_settings_back(pictures: tuple[str, str]) -> None:
-    key, _ = painted(pictures, strength=20, share1=10)
+    key, _ = painted(pictures, strength=20, share1=10, size=128)
     handlers.tint(key, None, "match", 30)
     updates = presets.restored(handlers, saved(key))
     back, blend = settings(updates), updates[parts.blend]
@@ -514,15 +514,41 @@ def test_a_blend_that_is_none_is_left_out(tmp_path: Path, blend: Any) -> None:
     assert updates[parts.blend] == 0 and "size is 2048 here, not 4096" in updates[parts.state]
 
 
+def test_settings_from_outside_are_what_the_controls_can_show() -> None:
+    """Both ends: Gradio refuses a slider's value beyond them at the next click on Paint, without naming it."""
+    bounds: dict[str, dict[str, float]] = {"low": {}, "high": {}}
+    for name, shown in parts.controls.items():
+        if isinstance(shown, (gr.Slider, gr.Number)):
+            bounds["low"][name], bounds["high"][name] = shown.minimum, shown.maximum
+    low, high = (Config(**bound) for bound in bounds.values())
+    assert server.limits.clipped(low) == server.limits.clipped(high) == {}
+    widest = {field: FIELDS[field].metadata for field in ("size", "style_scale", "history", "seed")}
+    for end, bound in bounds.items():
+        beyond = Config(**{field: rule[end] for field, rule in widest.items()})
+        config, changes = from_png({"config": beyond.to_dict()}, server.limits)
+        assert {field: getattr(config, field) for field in widest} == {field: bound[field] for field in widest}
+        assert len(changes.split("; ")) == sum(rule[end] != bound[field] for field, rule in widest.items())
+        query = {name: str(rule[end]) for name, rule in (("size", widest["size"]), ("brush", widest["style_scale"]))}
+        updates = presets.from_query(handlers, {**query, "seed": "9007199254740993"})
+        assert updates[parts.controls["size"]] == bound["size"] and "size is" in updates[parts.state]
+        assert updates[parts.controls["seed"]] == 2**53 and "seed is 9007199254740992 here" in updates[parts.state]
+
+
+def test_a_picture_painted_in_regions_says_that_they_are_not_in_it(tmp_path: Path) -> None:
+    save_image(torch.zeros(1, 3, 4, 4), tmp_path / "a.png", settings={"config": Config().to_dict(), "masked": True})
+    text = presets.restored(handlers, str(tmp_path / "a.png"))[parts.state]
+    assert "given: the photograph, the style and the regions painted on it." in text
+
+
 def test_an_address_names_bundled_pictures_only() -> None:
     bundled = controls.load_examples(app.EXAMPLES)
     query = {"content": "harbour", "style": "wave", "strength": "70"}
-    pictures, _, config, ignored = presets.chosen(query, bundled, Limits())
-    assert Path(pictures["content"]).name == "harbour.jpg" and config.strength == 70 and ignored == []
+    pictures, _, config, ignored, changes = presets.chosen(query, bundled, Limits())
+    assert Path(pictures["content"]).name == "harbour.jpg" and config.strength == 70 and ignored == changes == []
     shown = presets.pair(handlers, pictures)
     assert (shown[parts.content], shown[parts.styles[0]]) == tuple(pictures.values())
     assert Path(shown[parts.result][1]).name == "harbour-wave-look.webp" and "A finished example" in shown[parts.state]
-    pictures, _, _, ignored = presets.chosen({"content": "/etc/passwd", "style": "../night"}, bundled, Limits())
+    pictures, _, _, ignored, _ = presets.chosen({"content": "/etc/passwd", "style": "../night"}, bundled, Limits())
     assert pictures == {} and ignored == ["content", "style"]
     shown = presets.pair(handlers, {"content": bundled["photos"][1]["file"]})
     assert shown[parts.result] == (shown[parts.content],) * 2 and "Not painted yet" in shown[parts.state]
@@ -612,15 +638,15 @@ SECOND = "scale 1 of 2 · step 2 of"
 
 def pause(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Have runs wait after their second step, whose frame has been shown, until the event is set."""
-    go_on, paint = threading.Event(), session.paint
+    go_on, frames_of = threading.Event(), session.frames_of
 
     def paused(*arguments: Any, **options: Any) -> Iterator[Any]:
-        with closing(paint(*arguments, **options)) as moments:
+        with closing(frames_of(*arguments, **options)) as moments:
             for frame in moments:
                 yield frame
                 assert not frame.text.startswith(SECOND) or go_on.wait(60)
 
-    monkeypatch.setattr(session, "paint", paused)
+    monkeypatch.setattr(session, "frames_of", paused)
     monkeypatch.setattr(frames, "PREVIEW_EVERY", 0)
     return go_on
 
@@ -870,6 +896,20 @@ def served() -> Iterator[str]:
         demo.close(verbose=False)
 
 
+def test_the_page_runs_as_many_jobs_at_a_time_as_there_are_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    two: Any = SimpleNamespace(workers=2)
+    assert LINE.workers == 1
+    monkeypatch.setattr(LINE, "workers", 1)  # to be put back
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        pages = {1: demo, 2: app.page.build_demo(Server(engine=two), app.EXAMPLES)}
+        gc.collect()
+    for at_once, page in pages.items():
+        runs = [event for event in page.fns.values() if event.concurrency_id == "paint"]
+        assert len(runs) >= 2 and {event.concurrency_limit for event in runs} == {at_once}
+    assert LINE.workers == 2
+
+
 def test_what_the_page_does_with_itself_is_no_endpoint(served: str) -> None:
     assert sorted(Client(served, verbose=False).view_api(return_format="dict")["named_endpoints"]) == [
         "/options",
@@ -900,7 +940,8 @@ def test_a_shared_link_names_the_address_that_a_proxy_tells(served: str) -> None
 def test_operators_see_that_it_runs_and_what_is_waiting(served: str) -> None:
     health = httpx.get(f"{served}healthz").json()
     assert health["status"] == "ok" and health["ready"] is True
-    assert (health["running"], health["waiting"]) == (0, 0) and health["limits"]["size"] == server.limits.size
+    assert (health["workers"], health["running"], health["waiting"]) == (1, 0, 0)
+    assert health["limits"]["size"] == server.limits.size
 
 
 def test_the_way_past_the_queue_is_closed(served: str) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -411,12 +412,21 @@ def test_settings_come_back_from_a_picture_made_here(browser: Any, small: Any, a
         assert page.locator("#quality input:checked").get_attribute("value") == "draft"
 
 
+def test_a_picture_without_settings_changes_none_and_says_so(page: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "without.png")
+    unfold(page, "adjust")
+    page.locator("#settings > button").click()
+    page.locator("#restore input[type=file]").set_input_files(tmp_path / "without.png")
+    page.locator(".toast-body").wait_for()
+    wait_for_status(page, "The settings are as they were.")
+
+
 def test_an_address_presets_the_page(browser: Any, address: str) -> None:
     with visit(browser, address, "?style=wave&content=harbour&strength=70&quality=best&size=9999") as page:
-        wait_for_status(page, "Not understood in the address: size.")
+        wait_for_status(page, "Changed in the address: size is 2048 here, not 9999.")
         unfold(page, "adjust")
         has_value(page, "strength", "70")
-        has_value(page, "size", "512")
+        has_value(page, "size", "2048")
         assert page.locator("#quality input:checked").get_attribute("value") == "best"
         for name, file in (("#content img", "harbour.jpg"), ("#style img", "wave-look.webp")):
             assert page.locator(name).get_attribute("src").endswith(file)
@@ -534,6 +544,17 @@ def test_preview_progress_and_stop_are_in_view_while_it_runs(small: Any, width: 
     small.wait_for_selector("#run", state="visible")
 
 
+def test_the_result_has_its_place_before_its_pictures_are_there(browser: Any, address: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.route("**/examples/**", lambda route: route.abort())
+    page.goto(address)
+    page.wait_for_selector("#run")
+    page.wait_for_function("document.querySelectorAll('#result img').length == 2")
+    assert box_of(page, "#result")["height"] > 300
+    context.close()
+
+
 def test_the_tile_of_the_picture_that_is_there_is_marked(page: Any, tmp_path: Path) -> None:
     def marked(photo: str, style: str) -> None:
         for kind, title in (("photos", photo), ("styles", style)):
@@ -600,6 +621,7 @@ DROP = """([slot, name, data]) => {
 
 
 def drop(page: Any, file: Path, slot: str = "content") -> None:
+    page.wait_for_selector(f"#{slot} img")
     page.evaluate(DROP, [slot, file.name, base64.b64encode(file.read_bytes()).decode()])
 
 
@@ -633,6 +655,7 @@ def test_a_link_presets_what_is_set_and_names_that_are_not_ours_are_ignored(brow
     with visit(browser, address, "?fbclid=1&utm_source=x") as page:
         assert "address" not in page.locator("#status").inner_text()
         page.locator("#styles button").nth(1).click()
+        sync_api.expect(page.locator("#styles [aria-pressed=true]")).to_have_text(["Woodblock wave"])
         unfold(page, "adjust")
         page.locator("#strength input[type=number]").fill("35")
         page.keyboard.press("Tab")
@@ -702,6 +725,20 @@ def test_control_enter_paints_escape_stops_and_paint_at_once_is_not_disturbed(sm
         # Until then Stop was there: one click started one run, and the end of the stopped one changed nothing.
         small.wait_for_selector("#run", state="visible")
     assert small.locator("#visit button img").count() == 6 and small.title() == "Style Transfer"
+
+
+def test_the_line_between_photo_and_painting_moves_by_keyboard(page: Any) -> None:
+    line = page.get_by_role("slider", name="Photo or painting")
+    page.wait_for_function("[0, 1].every(number => document.querySelectorAll('#result img')[number]?.naturalWidth)")
+    sync_api.expect(line).to_have_attribute("aria-valuenow", re.compile("^3[0-9]$"), timeout=LONG)  # where it begins
+    line.focus()
+    page.keyboard.press("Home")  # the edge of the picture, which has a margin where the window is low
+    sync_api.expect(line).to_have_attribute("aria-valuenow", re.compile("^[0-4]$"))
+    edge = int(line.get_attribute("aria-valuenow"))
+    page.keyboard.press("ArrowRight")
+    sync_api.expect(line).to_have_attribute("aria-valuenow", str(edge + 5))
+    page.keyboard.press("End")
+    sync_api.expect(line).to_have_attribute("aria-valuenow", str(100 - edge))
 
 
 def test_the_theme_is_remembered(page: Any) -> None:

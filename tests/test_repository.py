@@ -52,6 +52,7 @@ INSIDE = {  # a folder's own ranks
     "weights": {"sources": 0, "local": 0, "cache": 1, "hub": 2},
     "distill": {"losses": 0, "layers": 0, "pictures": 0, "course": 1, "program": 2, "__main__": 3},
     "studio": {
+        "surroundings": 0,
         "server": 0,
         "worker": 0,
         "task": 0,
@@ -59,8 +60,9 @@ INSIDE = {  # a folder's own ranks
         "job": 2,
         "frames": 3,
         "kept": 4,
-        "session": 5,
-        "series": 6,
+        "elsewhere": 5,
+        "session": 6,
+        "series": 7,
     },
     "transfer": {"records": 0, "scales": 0, "run": 1, "loop": 2},
     "page": {

@@ -127,6 +127,11 @@ def test_the_command_asks_for_the_same_run(config: Config) -> None:
     assert configured(options) == config
 
 
+def test_a_name_with_a_leading_dash_is_no_flag() -> None:
+    words = shlex.split(command(Config(), "-a.jpg", ["--size", "b.jpg"]))
+    assert build_parser().parse_args(words[3:]).pictures == ["./-a.jpg", "./--size", "b.jpg"]
+
+
 def test_the_command_is_as_short_as_it_can_be() -> None:
     assert command(Config(), "a.jpg", ["b.jpg"]) == "python -m styletransfer a.jpg b.jpg -o out.png"
     assert command(replace(RECIPES["best"], strength=70.0), "a.jpg", ["b.jpg"]).endswith(
@@ -138,7 +143,7 @@ def test_the_command_is_as_short_as_it_can_be() -> None:
 
 
 def test_settings_of_a_picture_come_back(pictures: tuple[str, str]) -> None:
-    kept = finished(pictures, strength=70, seed=5)
+    kept = finished(pictures, strength=70, seed=5, size=128)
     config, changed = from_png(read_settings(kept.file("png")), LIMITS)
     assert config == kept.job.config and changed == ""
 
@@ -163,7 +168,9 @@ def test_settings_that_are_none_are_refused(metadata: dict[str, Any]) -> None:
         ({"quality": "draft", "strength": "70"}, "draft", {"strength": 70.0}, []),
         ({"brush": "0.5", "size": "640", "seed": "7", "color": "match"}, "balanced",
          {"style_scale": 0.5, "size": 640, "seed": 7, "color": "match"}, []),
-        ({"quality": "none", "strength": "many", "size": "9999"}, "balanced", {}, ["quality", "strength", "size"]),
+        ({"quality": "none", "strength": "many", "size": "0"}, "balanced", {}, ["quality", "strength", "size"]),
+        ({"size": "9999", "brush": "0.1"}, "balanced", {"size": 2048, "style_scale": 0.25}, []),
+        ({"size": "64"}, "balanced", {"size": 128}, []),
         ({"device": "cuda", "weights": "/etc/passwd", "__theme": "dark", "fbclid": "x"}, "balanced", {}, []),
         ({"size": "300.5", "brush": "nan", "network": "vgg99"}, "balanced", {}, ["brush", "size", "network"]),
     ],
@@ -171,7 +178,7 @@ def test_settings_that_are_none_are_refused(metadata: dict[str, Any]) -> None:
 def test_an_address_presets_what_it_may(
     query: dict[str, str], recipe: str, changes: dict[str, Any], ignored: list[str]
 ) -> None:
-    assert from_address(query, LIMITS) == (recipe, replace(RECIPES[recipe], **changes), ignored)
+    assert from_address(query, LIMITS)[:3] == (recipe, replace(RECIPES[recipe], **changes), ignored)
 
 
 # --- the run
@@ -382,10 +389,11 @@ def test_a_large_state_loses_its_oldest_pairs_and_then_all(pictures: tuple[str, 
 # --- regions
 
 
-def test_regions_go_to_the_style_of_their_colour(tmp_path: Path, pictures: tuple[str, str]) -> None:
+@pytest.mark.parametrize("opacity", [128, 255])
+def test_regions_go_to_the_style_of_their_colour(tmp_path: Path, pictures: tuple[str, str], opacity: int) -> None:
     strokes = np.zeros((80, 100, 4), np.uint8)
-    strokes[:, :50] = (0xE8, 0x33, 0x6D, 255)
-    strokes[:40, 50:] = (0x1D, 0x90, 0xE0, 255)  # not quite the brush's colour, as an editor's canvas may have it
+    strokes[:, :50] = (0xE8, 0x33, 0x6D, opacity)
+    strokes[:40, 50:] = (0x1D, 0x90, 0xE0, opacity)  # not quite the brush's colour, as an editor's canvas may have it
     Image.fromarray(strokes).save(tmp_path / "strokes.png")
     asked = replace(job(pictures, regions=str(tmp_path / "strokes.png")), styles=(pictures[1],) * 2)
     first, second = frames.masks(asked, (320, 400))
@@ -462,7 +470,7 @@ def test_previews_do_not_change_their_size_from_scale_to_scale() -> None:
 def test_a_visit_keeps_its_last_results_and_one_state(
     pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    state: Any = SimpleNamespace(state=finished(pictures).step.state)  # type: ignore[union-attr]
+    state = finished(pictures).step
     results = [blank(step=state) for _ in range(keeping.KEEP_RESULTS + 2)]
     made = visit(*results)
     assert made.results == results[2:] and made.current is results[-1]

@@ -63,7 +63,7 @@ def add_api(server: Server, bundled: Bundled) -> None:
             settings = dict(strength=strength, style_scale=brush, size=size, color=color, network=network, seed=seed)
             pictures = picture(content, "content", photos), picture(style, "style", paintings)
             job = job_of(server, pictures, quality=quality, settings=settings)
-            yield from painted(job, server.limits.waiting)
+            yield from painted(job, server)
 
     def options() -> dict[str, Any]:
         """What stylize can be asked for: networks, qualities and recipes, colours, bundled pictures, limits, defaults.
@@ -166,7 +166,7 @@ def job_of(server: Server, pictures: tuple[str, str], *, quality: Any, settings:
 # --- the run
 
 
-def painted(job: Job, waiting: int) -> Iterator[tuple[str | None, dict[str, Any]]]:
+def painted(job: Job, server: Server) -> Iterator[tuple[str | None, dict[str, Any]]]:
     """The status and losses of a run as it goes, then the file. Raises StyleTransferError."""
     from ..images import read_settings
     from ..studio.frames import Frame
@@ -175,7 +175,7 @@ def painted(job: Job, waiting: int) -> Iterator[tuple[str | None, dict[str, Any]
 
     visit = Visit()  # for this run alone
     try:
-        with closing(in_turn(run(job, visit), waiting)) as news:
+        with closing(in_turn(run(job, visit, engine=server.engine), server.limits.waiting)) as news:
             for task, moment in news:
                 frame = moment[0] if moment else Frame(turn(task))
                 yield None, {"status": frame.text, "progress": frame.progress, "losses": frame.losses}

@@ -9,6 +9,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from ..studio.server import Server
+from ..studio.task import LINE
 from . import look
 from .api import add_api
 from .controls import load_examples
@@ -57,6 +58,10 @@ def build_demo(server: Server, folder: Path) -> gr.Blocks:
         wire_presets(handlers, page)
         wire_own(paint, paint.own, page)
         page.load(handlers.network_line, paint.controls["network"], paint.network_line, **AT_ONCE)
+    LINE.workers = server.engine.workers
+    for event in page.fns.values():
+        if event.concurrency_id == "paint":
+            event.concurrency_limit = LINE.workers
     page.queue(max_size=20, api_open=False)
     return page  # type: ignore[no-any-return]
 

@@ -128,9 +128,8 @@ class Handlers:
         """
         from ..studio.session import run
 
-        waiting = self.server.limits.waiting
-        key = start(key, "paint", lambda visit: run(job, visit, **options), work=job, waiting=waiting)
-        parts = self.parts
+        parts, waiting, engine = self.parts, self.server.limits.waiting, self.server.engine
+        key = start(key, "paint", lambda visit: run(job, visit, engine=engine, **options), work=job, waiting=waiting)
         return {**self._buttons(running=True), parts.state: status("Waiting for its turn", 0), parts.key: key}
 
     def follow(self, key: Any) -> Iterator[Updates]:

@@ -16,7 +16,7 @@ from ..studio.task import LINE
 from .crowd import jobs
 
 
-def add_health(demo: gr.Blocks, web_app: Any, limits: Limits) -> None:
+def add_health(demo: gr.Blocks, web_app: Any, limits: Limits, workers: int = 1) -> None:
     """Answer `/healthz` in a running web application, ahead of Gradio's own addresses."""
 
     def health(request: Request) -> JSONResponse:
@@ -25,8 +25,9 @@ def add_health(demo: gr.Blocks, web_app: Any, limits: Limits) -> None:
             {
                 "status": "ok",
                 "ready": "styletransfer.transfer" in sys.modules,  # torch is here
-                "running": min(tasks, 1),
-                "waiting": max(tasks - 1, 0) + asked,
+                "workers": workers,
+                "running": min(tasks, workers),
+                "waiting": max(tasks - workers, 0) + asked,
                 "limits": dataclasses.asdict(limits),
             }
         )

@@ -87,9 +87,9 @@ class Many:
             check_number(len(added) + (len(series.places) if series else 0))
             key = values[paint.key]
             if series is None or not series.add(added):
-                series, waiting = Series(added), handlers.server.limits.waiting
-                make = partial(painted, series, blend=values[paint.blend])
-                key = start(key, "many", make, work=series, waiting=waiting, pictures=len(added))
+                series, server = Series(added), handlers.server
+                make = partial(painted, series, blend=values[paint.blend], engine=server.engine)
+                key = start(key, "many", make, work=series, waiting=server.limits.waiting, pictures=len(added))
         return {
             self.files: None,
             self.halt: gr.update(interactive=True),

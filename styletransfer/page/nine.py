@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -79,9 +80,9 @@ class Nine:
         handlers, paint = self.handlers, self.handlers.parts
         with friendly():
             styles = handlers.bundled["styles"] if values[self.kind] == "styles" else None
-            series, blend = Series(places(handlers, values, styles)), values[paint.blend]
-            waiting = handlers.server.limits.waiting
-            key = start(values[paint.key], "nine", lambda _: drafts(series, blend), work=series, waiting=waiting)
+            series, server = Series(places(handlers, values, styles)), handlers.server
+            make = partial(drafts, series, values[paint.blend], server.engine)
+            key = start(values[paint.key], "nine", lambda _: make(), work=series, waiting=server.limits.waiting)
         return {**self._buttons(running=True), self.state: status("Waiting for its turn", 0), paint.key: key}
 
     def follow(self, key: Any) -> Iterator[Updates]:

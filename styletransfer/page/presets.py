@@ -19,6 +19,7 @@ from .visit import anew, at_work, visit_of
 
 NAVIGATION = "key => [key, performance.getEntriesByType('navigation')[0]?.type ?? '']"  # `navigate`, `reload`, …
 OURS = {"content", "style", "quality", *NAMES}  # many sites add names of their own to their links
+REFUSED = "The settings are as they were."
 
 
 def wire_presets(handlers: Handlers, page: gr.Blocks) -> None:
@@ -34,7 +35,8 @@ def wire_presets(handlers: Handlers, page: gr.Blocks) -> None:
         query = {name: value for name, value in (request.query_params or {}).items() if name in OURS}
         return {**opened(handlers, key, query, navigation), **anew(again, key, "paint")} or gr.skip()
 
-    parts.restore.upload(restore, parts.restore, [*parts.settings, parts.state], **PRIVATE)
+    restoring = parts.restore.upload(restore, parts.restore, [*parts.settings, parts.state], **PRIVATE)
+    restoring.failure(lambda: status(REFUSED), None, parts.state, **AT_ONCE)  # in place of an earlier picture's line
     changed = dict.fromkeys([*parts.settings, *parts.after, *parts.pictures, *parts.shown, again])
     page.load(open_page, [parts.key, navigation], list(changed), js=NAVIGATION, **AT_ONCE)
     handlers.display.after(again.change)
@@ -81,15 +83,21 @@ def still_missing(metadata: Mapping[str, Any]) -> str:
 
 def from_query(handlers: Handlers, query: Mapping[str, str], key: Any = None) -> Updates:
     """The pictures and settings of an address, in all controls."""
-    pictures, recipe, config, ignored = chosen(query, handlers.bundled, handlers.server.limits)
+    pictures, recipe, config, ignored, changes = chosen(query, handlers.bundled, handlers.server.limits)
     updates = {**handlers.fill(config, recipe=recipe), **pair(handlers, pictures, key)}
-    if ignored:
-        updates[handlers.parts.state] = status(f"Not understood in the address: {', '.join(ignored)}.")
+    texts = [f"Not understood in the address: {', '.join(ignored)}."] if ignored else []
+    texts += [f"Changed in the address: {', '.join(changes)}."] if changes else []
+    if texts:
+        updates[handlers.parts.state] = status(" ".join(texts))
     return updates
 
 
-def chosen(query: Mapping[str, str], bundled: Bundled, limits: Limits) -> tuple[dict[str, str], str, Config, list[str]]:
-    """From an address: files of bundled pictures, the recipe, the settings, and the names that were not understood."""
+def chosen(
+    query: Mapping[str, str], bundled: Bundled, limits: Limits
+) -> tuple[dict[str, str], str, Config, list[str], list[str]]:
+    """From an address: files of bundled pictures, the recipe, the settings, the names that were not understood, and
+    what was changed to fit the page's controls.
+    """
     query, pictures, ignored = dict(query), {}, []
     for name, entries in (("content", bundled["photos"]), ("style", bundled["styles"])):
         if name in query:
@@ -98,8 +106,8 @@ def chosen(query: Mapping[str, str], bundled: Bundled, limits: Limits) -> tuple[
                 pictures[name] = files[value]
             else:
                 ignored.append(name)
-    recipe, config, others = from_address(query, limits)
-    return pictures, recipe, config, [*ignored, *others]
+    recipe, config, others, changes = from_address(query, limits)
+    return pictures, recipe, config, [*ignored, *others], changes
 
 
 def pair(handlers: Handlers, pictures: Mapping[str, str], key: Any = None) -> Updates:

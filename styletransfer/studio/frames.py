@@ -51,7 +51,7 @@ class Frame:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     losses: Mapping[str, float] = field(default_factory=dict)
     curve: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    step: Step | None = None
+    step: Any = None  # a Step, or what stands for one on another machine
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "step": None}

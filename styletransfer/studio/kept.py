@@ -72,7 +72,7 @@ class Kept:
     blend: float = 0.0
     metadata: Mapping[str, Any] = field(default_factory=dict)
     note: str = "Stopped: this is the picture so far."
-    step: Step | None = None
+    step: Any = None
     film: Film = field(default_factory=Film)
     folder: Folder = field(default_factory=Folder)
 
@@ -80,7 +80,7 @@ class Kept:
     def take(self, frame: Frame) -> None:
         """Keep the picture of a frame; an optimiser's state that is too large loses its oldest pairs."""
         self.raw, self.metadata = torch.from_numpy(frame.raw), frame.metadata
-        self.step = None if frame.step is None else within(frame.step, STATE_BYTES)
+        self.step = within(frame.step, STATE_BYTES) if isinstance(frame.step, Step) else frame.step
         self.film.add(self.raw)
 
     @in_worker
@@ -134,7 +134,7 @@ class Kept:
 
     @property
     def nbytes(self) -> int:
-        state = 0 if self.step is None else state_bytes(self.step.state)
+        state = state_bytes(self.step.state) if isinstance(self.step, Step) else 0  # of another machine: not here
         return self.content.nbytes + self.raw.nbytes + sum(map(len, self.film.frames)) + state
 
     def _small(self, side: int) -> Tensor:

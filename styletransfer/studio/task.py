@@ -88,9 +88,9 @@ class Task:
             self._line.leave(self)
 
     def _wait(self) -> None:
-        """Until it is the first in the line, or should end."""
+        """Until its turn has come, or it should end."""
         with self._line.changed:
-            while self._line.tasks[0] is not self and not self._over():
+            while self._line.ahead(self) and not self._over():
                 self._line.changed.wait(LOOK)
 
     def _over(self) -> bool:
@@ -100,9 +100,10 @@ class Task:
 
 
 class Line:
-    """Unfinished tasks in the order in which they came; the first is at work, the others wait."""
+    """Unfinished tasks in the order in which they came; the first `workers` are at work, the others wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
+        self.workers = workers
         self.tasks: list[Task] = []
         self.changed = threading.Condition()
 
@@ -129,9 +130,9 @@ class Line:
             return sum(owner in task.owners for task in self.tasks)
 
     def ahead(self, task: Task) -> int:
-        """How many tasks come before this one."""
+        """How many tasks must end or give way before it is this one's turn."""
         with self.changed:
-            return self.tasks.index(task) if task in self.tasks else 0
+            return max(0, self.tasks.index(task) + 1 - self.workers) if task in self.tasks else 0
 
     def to_the_end(self, task: Task) -> None:
         with self.changed:
