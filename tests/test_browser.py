@@ -166,7 +166,7 @@ def upload(page: Any, file: Path, slot: str = "content") -> None:
 
 
 def wait_for_preview(page: Any) -> None:
-    page.wait_for_function("document.querySelectorAll('#result img')[1].src.endsWith('preview.jpg')")
+    page.wait_for_function("document.querySelectorAll('#result img')[1]?.src.endsWith('preview.jpg')")
 
 
 def shown_picture(page: Any) -> str:
@@ -431,6 +431,61 @@ def test_an_address_presets_the_page(browser: Any, address: str) -> None:
         for name, file in (("#content img", "harbour.jpg"), ("#style img", "wave-look.webp")):
             assert page.locator(name).get_attribute("src").endswith(file)
         assert shown_picture(page).endswith("harbour-wave-look.webp")
+
+
+@pytest.fixture
+def leaving(browser: Any) -> Iterator[Any]:
+    """A page whose stream may break, which Gradio writes to the console."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(LONG)
+    yield page
+    context.close()
+
+
+def test_nothing_is_lost_by_a_reload_or_a_broken_connection(leaving: Any, address: str) -> None:
+    questions: list[str] = []
+    page, context = leaving, leaving.context
+    page.on("dialog", lambda dialog: (questions.append(dialog.type), dialog.accept()))
+    page.goto(f"{address}/?size=256&style=wave")
+    page.wait_for_function("document.querySelector('#style img')?.src.includes('wave')")
+    page.click("#run")
+    wait_for_preview(page)
+    page.reload()
+    wait_for_preview(page)  # it goes on
+    assert page.locator("#stop").is_visible() and not page.locator("#run").is_visible()
+    assert page.locator("#style img").get_attribute("src").endswith("wave-look.webp")
+    unfold(page, "adjust")
+    has_value(page, "size", "256")
+    context.set_offline(True)
+    page.wait_for_timeout(3000)
+    context.set_offline(False)  # the page opens itself anew
+    wait_for_status(page, "Done in")
+    page.wait_for_selector("#keep-png:not([disabled])")
+    assert questions == []
+    page.wait_for_function("window.unsaved")
+    page.reload()
+    wait_for_status(page, "Done in")
+    assert questions == ["beforeunload"] and page.locator("#visit button img").count() == 1
+    page.reload()
+    wait_for_status(page, "Done in")
+    assert questions == ["beforeunload"]  # asked once
+    page.goto(f"{address}/?style=ink")  # a link is followed: it says what is shown
+    page.wait_for_function("document.querySelector('#style img')?.src.includes('ink')")
+
+
+def test_drafts_are_found_again_and_stopped(leaving: Any, address: str) -> None:
+    leaving.goto(address)
+    wait_for_status(leaving, "A finished example")
+    leaving.get_by_role("tab", name="Nine styles").click()
+    leaving.click("#nine-run")
+    leaving.wait_for_function(f"{FILLED} >= 1")
+    leaving.reload()
+    leaving.get_by_role("tab", name="Nine styles").click()
+    wait_for_status(leaving, "Painting", "nine-status")
+    leaving.click("#nine-stop")
+    wait_for_status(leaving, "Stopped.", "nine-status")
+    assert leaving.locator("#nine-grid button img").count() == 9
 
 
 def test_two_visitors_paint_at_once_and_see_their_own(browser: Any, address: str, tmp_path: Path) -> None:

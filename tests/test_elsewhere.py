@@ -191,8 +191,8 @@ def test_a_killed_actor_s_run_is_finished_by_another(cluster: Engine, pictures: 
     asked, killed, texts, visit = job(pictures, iterations="200, 5", optimizer="adam"), 0, list[str](), Visit()
     for frame, kept in run(asked, visit, engine=cluster):
         texts.append(frame.text)
-        if kept is not None and isinstance(frame.step, Elsewhere) and not killed:
-            killed = frame.step.worker.look(os.getpid)
+        if kept is not None and isinstance(kept.step, Elsewhere) and not killed:
+            killed = kept.step.worker.look(os.getpid)
             os.kill(killed, signal.SIGKILL)
     assert killed not in (0, os.getpid()) and texts[-1].endswith(elsewhere.LOST)
     assert visit.current is not None and visit.current.metadata["outcome"] == "done"

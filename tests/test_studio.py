@@ -296,15 +296,13 @@ def test_the_time_left_is_that_of_the_last_scale_and_hidden_until_it_is_known() 
 
 
 def test_a_run_tells_how_far_it_is_in_plain_words() -> None:
-    raw = np.zeros((1, 3, 1, 1))
-    assert frames.Frame("10 of 52 MB").told == "Getting ready · 10 of 52 MB"
-    assert frames.Frame("first step", content=raw).told == "Painting · 0 %"
-    assert frames.Frame("scale 3 of 3", 0.42, 12.3, raw=raw).told == "Painting · 42 % · about 12 s"
-    assert frames.Frame("scale 3 of 3", 0.996, 0.1, raw=raw).told == "Painting · 100 % · about 1 s"
-    assert (
-        frames.Frame("", 0.5, 300.0, " · smaller steps", raw=raw).told
-        == "Painting · 50 % · about 5 min · smaller steps"
-    )
+    painted: Any = {"metadata": {"steps": [1]}}
+    assert frames.Frame("10 of 52 MB", lead="Anew · ").told == "Anew · Getting ready · 10 of 52 MB"
+    assert frames.Frame("first step", content=np.zeros((1, 3, 1, 1))).told == "Getting ready · first step"
+    assert frames.Frame("scale 3 of 3", 0.42, 12.3, **painted).light.told == "Painting · 42 % · about 12 s"
+    assert frames.Frame("scale 3 of 3", 0.996, 0.1, **painted).told == "Painting · 100 % · about 1 s"
+    told = frames.Frame("", 0.5, 300.0, "Anew · ", " · smaller steps", **painted).told
+    assert told == "Anew · Painting · 50 % · about 5 min · smaller steps"
 
 
 def test_the_loss_curve_is_short_and_has_the_last_step() -> None:
@@ -469,11 +467,15 @@ def test_previews_do_not_change_their_size_from_scale_to_scale() -> None:
     assert load_image(kept.preview()).shape[-2:] == (keeping.PREVIEW_SIDE * 3 // 4, keeping.PREVIEW_SIDE)
 
 
-def test_a_visit_keeps_its_last_results_and_one_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    results = [blank(step="a state") for _ in range(keeping.KEEP_RESULTS + 2)]
+def test_a_visit_keeps_its_last_results_and_one_state(
+    pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = finished(pictures).step
+    results = [blank(step=state) for _ in range(keeping.KEEP_RESULTS + 2)]
     made = visit(*results)
     assert made.results == results[2:] and made.current is results[-1]
-    assert [kept.step for kept in made.results] == [None] * (keeping.KEEP_RESULTS - 1) + ["a state"]
+    assert [kept.step for kept in made.results] == [None] * (keeping.KEEP_RESULTS - 1) + [state]
+    assert results[-1].nbytes == results[-2].nbytes + frames.state_bytes(state.state)
     assert not Path(results[1].folder.name).exists() and Path(results[2].folder.name).exists()
     monkeypatch.setattr(keeping, "VISIT_BYTES", 2 * blank(8).nbytes)
     for _ in range(3):
@@ -492,6 +494,16 @@ def test_the_store_is_bounded_and_drops_the_oldest() -> None:
     for key in keys:
         store.drop(key)
     assert not any(Path(result.folder.name).exists() for result in kept)
+
+
+def test_the_store_is_bounded_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "STORE_BYTES", 2 * blank(8).nbytes)
+    store = Store()
+    keys = [store.add(visit(blank(8))) for _ in range(3)]
+    assert [store.get(key) is not None for key in keys] == [False, True, True]
+    keys.append(store.add(visit(blank(80))))  # the newest stays, whatever its size
+    assert [store.get(key) is not None for key in keys] == [False, False, False, True]
+    store.drop(keys[-1])
 
 
 def test_the_store_drops_empty_visits_first_and_busy_ones_last() -> None:

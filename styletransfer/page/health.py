@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from ..studio.server import Limits
+from ..studio.task import LINE
 from .crowd import jobs
 
 
@@ -19,14 +20,14 @@ def add_health(demo: gr.Blocks, web_app: Any, limits: Limits, workers: int = 1) 
     """Answer `/healthz` in a running web application, ahead of Gradio's own addresses."""
 
     def health(request: Request) -> JSONResponse:
-        waiting, running = jobs(demo)
+        tasks, asked = len(LINE.tasks), len(jobs(demo, "paint")[0])
         return JSONResponse(
             {
                 "status": "ok",
                 "ready": "styletransfer.transfer" in sys.modules,  # torch is here
                 "workers": workers,
-                "running": len(running),
-                "waiting": len(waiting),
+                "running": min(tasks, workers),
+                "waiting": max(tasks - workers, 0) + asked,
                 "limits": dataclasses.asdict(limits),
             }
         )

@@ -20,6 +20,12 @@
   if (status) new MutationObserver(entitle).observe(status, {subtree: true, childList: true, attributes: true})
   addEventListener('visibilitychange', () => { if (!document.hidden && !running) document.title = name })
 
+  // Leaving the page with a picture that has not been saved asks once.
+  addEventListener('beforeunload', event => {
+    if (window.unsaved) event.preventDefault()
+    window.unsaved = false
+  })
+
   // Control or Command with Enter paints, Escape stops.
   const press = selector => { const button = find(selector); if (button?.checkVisibility()) button.click() }
   addEventListener('keydown', event => {

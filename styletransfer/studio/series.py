@@ -137,7 +137,9 @@ def pictures(series: Series, visit: Visit, blend: float = 0.0, engine: Engine = 
             with closing(run(place.job, visit, blend=blend, shown=False, engine=engine)) as moments:
                 for frame, kept in moments:
                     if kept is not None:
-                        place.file = kept.preview() if kept.metadata else _faint(kept)
+                        # In the series' own folder: what is kept for the visit may be dropped before the series is.
+                        picture = kept.preview() if kept.metadata else _faint(kept)
+                        place.file = shutil.copyfile(picture, os.path.join(series.folder.name, f"{series.number}.jpg"))
                         place.progress = 0.99 * frame.progress  # until it is saved
                     yield place
             assert kept is not None

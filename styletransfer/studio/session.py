@@ -24,8 +24,8 @@ from .wording import describe
 logger = logging.getLogger(__name__)
 
 
+Moment = tuple[Frame, Kept | None]  # the frame without its pictures, and what is kept, once there is something to show
 HERE = Here()
-Moment = tuple[Frame, Kept | None]  # nothing is kept until the pictures have been read
 
 
 def run(
@@ -39,13 +39,14 @@ def run(
     shown: bool = True,
     engine: Engine = HERE,
 ) -> Generator[Moment, None, None]:
-    """Paint a job, as a result of the visit from its first picture on.
+    """Paint a job, as a result of the visit from its first picture on. Until then there is the photograph to show, or
+    the earlier picture that is continued.
 
     settings: as the visitor chose them, if they are not the job's; note: what the status says first; shown: whether
     it becomes the result that the visit shows, which can be continued. Raises StyleTransferError.
     """
     began, outcome, kept = time.monotonic(), "failed", None
-    visit.running += shown
+    continued = resume is not None or job.start is not None
     try:
         with closing(frames_of(engine, job, resume)) as frames:
             for frame in frames:
@@ -56,14 +57,12 @@ def run(
                     if kept not in visit.results:
                         visit.add(kept, shown)
                     outcome, visit.touched = "stopped", time.monotonic()
-                yield frame, kept
+                showable = kept is not None and (kept.metadata or not continued)
+                yield replace(frame.light, lead=note), kept if showable else None
         if kept is not None:
             outcome = kept.metadata["outcome"] if kept.metadata else "nothing to do"
             kept.note = note + ended(kept, time.monotonic() - began)
     finally:
-        visit.running -= shown
-        if kept is not None and not kept.metadata:
-            kept.folder.cleanup()
         log(job, kept, outcome, time.monotonic() - began)
 
 
