@@ -575,7 +575,7 @@ def test_thumbnails_are_small_and_no_other_pictures_are_loaded(browser: Any, add
     page, loaded = context.new_page(), []
     page.on("response", lambda answer: loaded.append(answer.url))
     page.goto(address)
-    page.wait_for_function("document.querySelectorAll('#photos img, #styles img, #pairs img').length == 24")
+    page.wait_for_function("document.querySelectorAll('#photos img, #styles img, #pairs img').length == 23")
     page.wait_for_function("[...document.querySelectorAll('img')].every(image => image.complete)")
     context.close()
     pictures = {url.split("/examples/")[1] for url in loaded if "/examples/" in url}
