@@ -107,12 +107,12 @@ def _is_cut(before: Tensor, after: Tensor) -> bool:
 def moved(content: Tensor, past: Past) -> tuple[Tensor, Anchor]:
     """What a frame starts from, and what it stays close to.
 
-    It starts from the last result, warped, and where that shows something else, from its own content. It stays close
-    to the frames before it, each only where the nearer ones say nothing. Their masks are 0 or 1 and do not overlap,
-    so that the sum of Ruder et al.'s losses is the loss of one picture put together from all.
+    It stays close to the frames before it, each only where the nearer ones say nothing. Their masks are 0 or 1 and do
+    not overlap, so that the sum of Ruder et al.'s losses is the loss of one picture put together from all. It starts
+    from that picture, and elsewhere from the last result, warped: starting there from the content left pale seams.
     """
     known = torch.zeros_like(content[:, :1])
-    wanted = content
+    wanted = start = content
     for back in BACK:
         if back > len(past.results):
             break
@@ -120,6 +120,8 @@ def moved(content: Tensor, past: Past) -> tuple[Tensor, Anchor]:
         backward, forward = optical_flow(content, earlier), optical_flow(earlier, content)
         result = warped(past.results[back - 1], backward).clamp(0, 1)
         mask = (certain(backward, forward) - known).clamp_min(0)
+        if back == 1:
+            start = result
         wanted = torch.where(mask > 0, result, wanted)
         known = known + mask
-    return wanted, Anchor(wanted, known)
+    return torch.where(known > 0, wanted, start), Anchor(wanted, known)

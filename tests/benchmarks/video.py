@@ -124,12 +124,18 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=8)
     parser.add_argument("--alone", type=int, default=3, help="frames that are painted alone, too: the last ones")
     parser.add_argument("--temporal-weight", type=float, default=Config().temporal_weight)
+    parser.add_argument("--frame-share", type=float, default=Config().frame_share)
     parser.add_argument("--clips", nargs="*", default=["pan", "zoom", "turn", "occlusion"])
     parser.add_argument("--still", type=int, default=0)
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    config = Config(network="builtin", size=options.size, temporal_weight=options.temporal_weight)
+    config = Config(
+        network="builtin",
+        size=options.size,
+        temporal_weight=options.temporal_weight,
+        frame_share=options.frame_share,
+    )
     network, style = load_network(config), load_image(options.style)
     photographs = [load_image(path) for path in options.photographs]
     print(machine())
