@@ -79,7 +79,7 @@ def _run(options: argparse.Namespace) -> int:
     jobs, style_paths = jobs_and_styles(options)
     if options.every < 1:
         raise StyleTransferError(f"every must be at least 1, got {options.every}")
-    if is_clip(jobs[0], options):
+    if any([is_clip(job, options) for job in jobs]):
         return paint_clip(jobs[0], style_paths, config, options)
     report = _ignore if options.quiet else say
     styles = [load_image(path, background=options.background) for path in style_paths]

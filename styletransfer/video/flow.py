@@ -83,7 +83,8 @@ def certain(backward: Tensor, forward: Tensor) -> Tensor:
     boundary = _squared(across) + _squared(down) > 0.01 * length + 0.002
     x, y = _points_in(backward).split(1, dim=1)
     outside = (x < -0.5) | (x > width - 0.5) | (y < -0.5) | (y > height - 0.5)
-    return (~(hidden | boundary | outside)).to(backward)
+    known: Tensor = ~(hidden | boundary | outside)
+    return known.to(backward)
 
 
 def _squared(vectors: Tensor) -> Tensor:

@@ -69,7 +69,9 @@ def paint_frames(
         else:
             run = Run(content, styles, config, None, network, **options)
         state = run.first_state()
-        state = replace(state, solver=replace(state.solver, spectrum=past.spectrum))
+        if past.spectrum is not None:
+            solver = replace(state.solver, spectrum=past.spectrum.near(state.solver.image))
+            state = replace(state, solver=solver)
         (last,) = deque(run.steps(state), maxlen=1)
         result = last.result
         past = past.after(content, result.raw, result.state.solver.spectrum)
