@@ -257,6 +257,16 @@ def test_a_stopped_run_is_a_clip_and_is_taken_up_again(folder: Path, monkeypatch
     assert not (folder / "out.mp4.parts").exists()
 
 
+def test_a_folder_is_taken_over_only_where_nothing_is_lost(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = folder / "out.mp4.parts"
+    parts.mkdir()
+    (parts / "diary").touch()
+    assert run(folder) == 2 and "choose another output" in capsys.readouterr().err
+    (parts / "diary").unlink()
+    (parts / "inputs").write_text("a run that ended before its first frame")
+    assert run(folder) == 0 and not parts.exists()
+
+
 def test_a_damaged_state_costs_its_scene_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(work, "join", lambda *arguments: None)
@@ -279,13 +289,14 @@ def test_a_damaged_state_costs_its_scene_only(folder: Path, monkeypatch: pytest.
         (["missing.mp4", "s.png", "-o", "out.mp4"], "there is no file"),
         (["s.txt", "s.png", "-o", "out.mp4"], "cannot be read as a clip"),
         (["a.mp4", "s.png", "-o", "out.mp4", "--size", "16"], "choose a larger size"),
+        (["a.mp4", "s.png", "-o", "out.mp4", "--style-weights", "1,1"], "2 numbers for 1 style images"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence(
     folder: Path, arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "s.txt").write_text("no clip")
-    names = [str(folder / word) if "." in word else word for word in arguments]
+    names = [str(folder / word) if "." in word and not word.startswith("-") else word for word in arguments]
     assert cli.main([*names, "--quiet"]) == 2
     error = capsys.readouterr().err
     assert sentence in error and error.startswith("error: ") and error.count("\n") == 1
@@ -340,7 +351,7 @@ def test_scenes_go_to_workers_and_a_lost_one_is_replaced(
     try:
         assert run(folder) == 0
         wanted = losses(folder)
-        monkeypatch.setattr(cli.clip, "chosen", lambda options: Given(engine, lost=1))
+        monkeypatch.setattr(cli.clip, "chosen", lambda options: Given(engine, lost=int(engine.workers == 1)))
         assert run(folder, out="again.mp4") == 0
     finally:
         torch.set_num_threads(threads)

@@ -24,10 +24,11 @@ from ..features import Network, load_network
 from ..files import write_atomically
 from ..images import load_image
 from ..images.checks import quoted
-from ..pixels import Size, size_of
+from ..pixels import Size, match_colors, size_of
 from ..plan import estimate_seconds, make_plan, peak_memory
 from ..spectrum import Spectrum
 from ..transfer import schedule
+from ..transfer.run import Run
 from ..video import (
     READS,
     WRITES,
@@ -102,10 +103,14 @@ class Painted(NamedTuple):
 def painted(order: Order, past: Past) -> Iterator[Painted]:
     """Yield the frames of a scene, or the rest of them after `past`."""
     styles = [load_image(file, background=order.background) for file in order.styles]
+    config = order.config
+    if config.style_color == "match":  # to the clip's first frame: colours that follow each frame would flicker
+        first = next(order.clip.frames(order.long_side)).image
+        styles, config = [match_colors(style, first) for style in styles], replace(config, style_color="keep")
     allocator.keep()
     frames = (frame.image for _, frame in zip(range(order.frames), order.clip.frames(order.long_side, order.start)))
-    network, began = network_for(order.config), time.monotonic()
-    for result, after in paint_frames(frames, styles, order.config, network, past, on_tight_memory=allocator.give_back):
+    network, began = network_for(config), time.monotonic()
+    for result, after in paint_frames(frames, styles, config, network, past, on_tight_memory=allocator.give_back):
         now = time.monotonic()
         report = {"seconds": now - began, "steps": len(result.history), "losses": dict(result.history[-1])}
         report |= {"outcome": result.outcome, "metadata": result.metadata}
@@ -200,16 +205,15 @@ def paint_clip(job: Job, style_paths: Sequence[Path], config: Config, options: a
     source, kind = job.content, job.output.suffix.lower()
     clip = _clip(source, options)
     check_names([job.output], options.json, None, [source, *style_paths], WRITES)
-    styles = tuple(path.read_bytes() if path.is_file() else b"" for path in style_paths)
-    for path in style_paths:
-        load_image(path, background=options.background)  # what cannot be read is told now
+    pictures = [load_image(path, background=options.background) for path in style_paths]
     tell = (lambda line: None) if options.quiet else say
     network = load_network(config, report=tell)
     tell(f"network {network.name} ({network.reason}), {network.mean.device.type}")
     long_side = None if config.size == "original" else int(config.size)
-    size = size_of(next(clip.frames(long_side)).image)
+    first = next(clip.frames(long_side)).image
+    size = size_of(first)
     config = replace(config, size=max(size))
-    schedule(config, size, network)
+    Run(first, pictures, config, None, network)  # what does not fit together is told now
     if not options.dry_run:
         prepare([job.output], options.json, None, None)
     scenes = find_scenes(clip)
@@ -233,7 +237,9 @@ def paint_clip(job: Job, style_paths: Sequence[Path], config: Config, options: a
     if ready:
         tell(f"{ready} of {len(times)} frames are there already")
     sent = replace(clip, source=source.read_bytes()) if options.ray else clip  # another computer has no such file
-    order = Order(sent, 0, len(times), max(size), styles, config, options.background)
+    order = Order(
+        sent, 0, len(times), max(size), tuple(path.read_bytes() for path in style_paths), config, options.background
+    )
     began = time.monotonic()
     with (
         closing(chosen(options)) as engine,

@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="styletransfer", description="Repaint a picture in the style of others.", allow_abbrev=False)
     add = parser.add_argument
     add("pictures", nargs="*", type=_name, metavar="CONTENT STYLE", help="the content, then one or more styles")
-    add("-o", "--output", type=_path, help="the picture to write: .png, .jpg, .webp or .tiff")
+    add("-o", "--output", type=_path, help="what to write: .png, .jpg, .webp or .tiff; of a clip .mp4 or .webm")
     add(
         "--style",
         nargs="+",

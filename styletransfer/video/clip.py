@@ -83,7 +83,7 @@ class Clip:
                 raise StyleTransferError(f"{_name(self.source)} has no frames that can be read")
 
     def _wanted(self, container: Any) -> Iterator[tuple[float, Any]]:
-        """Time and undecoded picture of each frame that is wanted."""
+        """Time and decoded picture of each frame that is wanted."""
         if not container.streams.video:
             raise StyleTransferError(f"{_name(self.source)} holds no pictures: give a clip")
         stream = container.streams.video[0]

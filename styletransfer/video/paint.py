@@ -13,7 +13,6 @@ from torch import Tensor
 from ..config import Config
 from ..features import Network
 from ..objective import Anchor
-from ..pixels import match_colors
 from ..spectrum import Spectrum
 from ..transfer import Result, StyleTargets
 from ..transfer.run import Run
@@ -60,9 +59,6 @@ def paint_frames(
     past = past or Past()
     targets: StyleTargets = {} if style_targets is None else style_targets
     for content in frames:
-        if config.style_color == "match":  # to the first frame: colours that follow each frame would flicker
-            styles = [match_colors(style, content) for style in styles]
-            config = replace(config, style_color="keep")
         options: Any = {"style_targets": targets, "on_tight_memory": on_tight_memory}
         if past.results:
             run = further_frame(content, styles, config, network, past, **options)

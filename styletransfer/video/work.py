@@ -35,7 +35,7 @@ class Scene:
 class Work:
     """The folder of a clip under way.
 
-    inputs: everything that the frames depend on; a folder that was made with others is refused, not overwritten.
+    inputs: everything that the frames depend on; a folder with frames of others, or of somebody else, is refused.
     Raises StyleTransferError.
     """
 
@@ -44,14 +44,14 @@ class Work:
         self.folder = output.with_name(f"{output.name}.parts")
         note, digest = self.folder / "inputs", hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
         if self.folder.exists():
-            if not note.is_file() or note.read_text() != digest:
+            other = not note.is_file() or note.read_text() != digest
+            if other and (not note.is_file() or any(self.folder.glob("*.safetensors"))):
                 raise StyleTransferError(
                     f"{quoted(self.folder.name)} holds a clip that was begun with other pictures or settings: "
                     "go on with those, remove the folder, or choose another output"
                 )
-        else:
-            self.folder.mkdir()
-            write_atomically(note, digest.encode())
+        self.folder.mkdir(exist_ok=True)
+        write_atomically(note, digest.encode())
 
     def piece(self, scene: Scene, frame: int) -> Path:
         """The file of a scene's frames from one on."""

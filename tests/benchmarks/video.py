@@ -1,12 +1,13 @@
 """Clips of photographs with known motion: do strokes stay on things, does the style last, what does a frame cost?
 
-    python tests/benchmarks/video.py [--size 128] [--frames 8] [--still 100] [--sheet OUT.png]
+    python tests/benchmarks/video.py [--size 128] [--frames 6] [--still 120] [--sheet OUT.png] [--show FOLDER]
 
 The clips are a pan, a zoom, a turn, and a round cut-out of one photograph that moves over another. For each: the
 difference of successive frames where both show the same, as RMS, of the contents (what resampling alone makes of it),
 of the clip, and of frames painted each alone; the largest style loss of a frame over that of its picture painted alone;
 and the processor time of a further frame over that of a first. `--still` paints a photograph that does not move so many
-times at half the size, and tells what that does to its lightness, and how much memory grows.
+times at half the size, and tells what that does to its lightness, and how much memory grows. `--show` writes each clip
+beside its contents, as CLIP.webp.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
+from PIL import Image
 from torch import Tensor
 
 ROOT = Path(__file__).parents[2]
@@ -121,13 +123,14 @@ def main() -> None:
     )
     parser.add_argument("--style", type=Path, default=EXAMPLES / "styles" / "wave.jpg")
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--frames", type=int, default=8)
-    parser.add_argument("--alone", type=int, default=3, help="frames that are painted alone, too: the last ones")
+    parser.add_argument("--frames", type=int, default=6)
+    parser.add_argument("--alone", type=int, default=2, help="frames that are painted alone, too: the last ones")
     parser.add_argument("--temporal-weight", type=float, default=Config().temporal_weight)
     parser.add_argument("--frame-share", type=float, default=Config().frame_share)
     parser.add_argument("--clips", nargs="*", default=["pan", "zoom", "turn", "occlusion"])
     parser.add_argument("--still", type=int, default=0)
     parser.add_argument("--sheet", type=Path)
+    parser.add_argument("--show", type=Path, metavar="FOLDER")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     config = Config(
@@ -146,7 +149,9 @@ def main() -> None:
     rows, strips = {}, list[Tensor]()
     for name in options.clips:
         layers = clips(photographs)[name]
-        row, strip = measured(layers, style, config, network, options)
+        row, strip, pairs = measured(layers, style, config, network, options)
+        if options.show:
+            show(pairs, options.show / f"{name}.webp")
         contents, clip, alone, ratio, loss, share = rows[name] = row
         print(
             f"| {name} | {contents:.4f} | {clip:.4f} | {alone:.4f} | {ratio:.2f} | {loss:.2f} | {share:.2f} |",
@@ -162,8 +167,10 @@ def main() -> None:
 
 def measured(
     layers: list[Layer], style: Tensor, config: Config, network: Network, options: argparse.Namespace
-) -> tuple[tuple[float, ...], list[Tensor]]:
-    """The figures of one clip, and its frames side by side: the contents, the clip, and those painted alone."""
+) -> tuple[tuple[float, ...], list[Tensor], list[Tensor]]:
+    """The figures of one clip; its last frames side by side, as they are, painted, and painted alone; and each frame
+    beside its content.
+    """
     width = options.size
     frames = [shown(layers, number, width * 3 // 4, width) for number in range(options.frames)]
     contents = [frame.image for frame in frames]
@@ -182,10 +189,15 @@ def measured(
         for image, other in zip(images[from_here:], alone)
     ]
     row = (*differences, differences[1] / differences[2], max(losses), statistics.median(seconds[1:]) / seconds[0])
-    picked = range(from_here, options.frames)
-    return row, [torch.cat([pictures[number] for number in picked], dim=3) for pictures in (contents, images)] + [
-        torch.cat(alone, dim=3)
-    ]
+    strips = [torch.cat(pictures, dim=3) for pictures in (contents[from_here:], images[from_here:], alone)]
+    return row, strips, [torch.cat(pair, dim=3) for pair in zip(contents, images)]
+
+
+def show(frames: Sequence[Tensor], path: Path) -> None:
+    """Write an animated picture that runs forth and back."""
+    pictures = [Image.fromarray((frame[0] * 255).round().byte().permute(1, 2, 0).numpy()) for frame in frames]
+    pictures += pictures[-2:0:-1]
+    pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100, loop=0, quality=60, method=6)
 
 
 def later(move: Motion, start: int) -> Motion:
