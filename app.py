@@ -8,19 +8,30 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import sys
 import threading
 from importlib.util import find_spec
 from pathlib import Path
 
+from styletransfer import StyleTransferError
+from styletransfer.studio.surroundings import mend_proxies, upload_folder
+
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it when it is imported
 if os.environ.get("SPACE_ID"):  # all visitors come by way of the Space's proxy, which names their addresses
     os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
+try:
+    os.environ["GRADIO_TEMP_DIR"] = upload_folder(os.environ.get("GRADIO_TEMP_DIR"))
+except StyleTransferError as error:
+    sys.exit(f"error: {error}")
+if note := mend_proxies():
+    print(f"* {note}")
 if find_spec("spaces"):  # ZeroGPU's package has to come before torch, and the functions that need a GPU before launch
     import spaces  # noqa: F401
 
     import styletransfer.studio.frames  # noqa: F401
 
 from styletransfer import Config, allocator, page
+from styletransfer.engine import Engine, Here, add_flags, chosen
 from styletransfer.studio.server import Limits, Server
 from styletransfer.studio.wording import describe
 
@@ -31,19 +42,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Serve the app.")
     parser.add_argument("--host", help="address to listen on (default: this computer alone)")
     parser.add_argument("--port", type=int, help="port (default: the first free one from 7860)")
+    parser.add_argument("--root-path", metavar="/PATH", help="path of the app behind a proxy that takes it away")
     parser.add_argument("--share", action="store_true", help="also open a public link, by way of Gradio's servers")
     parser.add_argument("--auth", metavar="NAME:PASSWORD", help="ask visitors for a name and a password")
     parser.add_argument("--weights", help="file of the weights for the VGG networks")
     parser.add_argument("--mcp", action="store_true", help="also serve the endpoints as MCP tools (needs gradio[mcp])")
+    add_flags(parser)
     options = parser.parse_args()
     if options.mcp and find_spec("mcp") is None:
         parser.error("--mcp needs an extra package: pip install 'gradio[mcp]'")
     if options.auth and ":" not in options.auth:
         parser.error("--auth needs a name and a password with a colon between them")
+    try:
+        engine = chosen(options)
+    except StyleTransferError as error:
+        parser.error(str(error))
     allocator.keep()
     logging.basicConfig(format="%(message)s")
     logging.getLogger("styletransfer").setLevel(logging.INFO)
-    server = Server.here(options.weights)
+    server = Server.here(options.weights, engine)
     demo = page.build_demo(server, EXAMPLES)
     auth = tuple(options.auth.split(":", 1)) if options.auth else None
     address = {
@@ -52,17 +69,24 @@ def main() -> None:
         "share": options.share,
         "auth": auth,
         "mcp_server": options.mcp,
+        "root_path": options.root_path,
     }
-    web_app, _, _ = demo.launch(prevent_thread_lock=True, **address, **page.launch_options(server, EXAMPLES))
-    page.add_health(demo, web_app, server.limits)
-    threading.Thread(target=warm_up, args=[server.limits], daemon=True).start()  # the page need not wait for it
+    try:
+        web_app, _, _ = demo.launch(prevent_thread_lock=True, **address, **page.launch_options(server, EXAMPLES))
+    except (OSError, OverflowError):
+        place = f"{options.host or '127.0.0.1'}:{options.port or 'any port'}"
+        parser.error(f"cannot serve at {place}: the port is in use, or the address is not of this computer")
+    page.add_health(demo, web_app, server.limits, engine.workers)
+    threading.Thread(target=warm_up, args=[server.limits, engine], daemon=True).start()  # the page need not wait for it
     demo.block_thread()
 
 
-def warm_up(limits: Limits) -> None:
+def warm_up(limits: Limits, engine: Engine) -> None:
     """Import torch, load the network, and print in a line what computes here and the limits."""
     bounds = f"at most {limits.size} pixels, {limits.steps} steps, {limits.seconds:g} s a picture"
-    if not limits.zero:
+    if not isinstance(engine, Here):
+        bounds = f"{engine.workers} workers of Ray; {bounds}"
+    elif not limits.zero:
         from styletransfer.studio.frames import network_for
 
         network = network_for(Config())

@@ -14,13 +14,16 @@ from torch import Tensor
 
 from .config import Config
 from .features import Network, wanted_layers
-from .losses import Moments, content_scale, mix, style_loss, temporal_loss, total_variation, widest
+from .losses import Moments, content_scale, mix, style_loss, temporal_loss, total_variation, widen, widest
 from .parts import Part, content_inside, measured
 from .pixels import Size, halve, size_of
 from .tiles import Map, Sums, Tile, summed, tiles_of
 
 # What strength 0 -> 50 or 50 -> 100 does to style over content, before the absent term at its end.
 STRENGTH_RATIO = 100.0
+# A content with less than this share of the styles' variation counts as flat; photographs had twice as much and more.
+FLAT = 0.05
+LEAST_VARIATION = 1e-3  # of styles, that a flat one on a flat content is no division by zero
 
 
 class Evaluation(NamedTuple):
@@ -124,12 +127,39 @@ class Objective:
             if styles and self.style_weights and not self.style_targets:
                 self.style_targets = [self._style_moments(style) for style in styles]
             self.regions = self._regions(masks) if self.style_targets and self.style_weights else []
-            if self.tv_weight and config.tv_norm == "relative":
-                models = [content] if content is not None else list(styles)
-                variation = sum(float(_mean_variation(model, config.tv)) for model in models) / len(models)
-                self.tv_weight /= max(variation, 1e-6)
+            self._divide_by_own_amounts(content, styles, weights)
 
     # --- targets
+
+    def _divide_by_own_amounts(self, content: Tensor | None, styles: Sequence[Tensor], weights: TermWeights) -> None:
+        """Make the total variation relative to the content's own, or to the styles' where there is no content.
+
+        A flat content has next to none, and few activations: relative to them, any paint would cost more than the
+        style is worth. The flatter it is, the more the styles' amounts count instead, and the less a smooth picture
+        is wanted at a low strength.
+        """
+        config, relative_tv = self.config, self.tv_weight > 0 and self.config.tv_norm == "relative"
+        if not (relative_tv or (self.content_targets and config.content_norm == "relative")):
+            return
+        variation = self._mean_variation_of([content] if content is not None else styles)
+        style_variation = max(self._mean_variation_of(styles), LEAST_VARIATION)
+        share = 1.0
+        if content is not None and styles and weights.style:
+            share = min(1.0, variation / (FLAT * style_variation))
+        if share < 1 and config.content_norm == "relative":
+            for layer, scale in self.content_scales.items():
+                target = self.content_targets[layer]
+                maps = [self._content_maps(style)[layer] for style in styles]
+                energies = [widen(values).square().sum() / values[0, 0].numel() for values in maps]
+                energy = torch.stack(energies).mean() * target[0, 0].numel()
+                self.content_scales[layer] = share * scale + (1 - share) * energy
+        if relative_tv:
+            tilt = weights.style / config.style_weight if share < 1 else 1.0
+            self.tv_weight *= share + (1 - share) * tilt
+            self.tv_weight /= max(share * variation + (1 - share) * style_variation, 1e-6)
+
+    def _mean_variation_of(self, pictures: Sequence[Tensor]) -> float:
+        return sum(float(_mean_variation(picture, self.config.tv)) for picture in pictures) / max(1, len(pictures))
 
     def _content_maps(self, content: Tensor) -> dict[str, Tensor]:
         """The content's activations, whole, in the number format that the network computes."""

@@ -145,9 +145,9 @@ CROWSON = _published(
 )
 
 RECIPES = {
-    "draft": Config(iterations=(10, 14, 14)),
+    "draft": Config(iterations=(20, 24, 10)),
     "balanced": Config(),
-    "best": Config(iterations=(40, 40, 120)),
+    "best": Config(iterations=(80, 80, 100)),
     "gatys": GATYS,
     "keras": KERAS,
     "tensorflow": TENSORFLOW,

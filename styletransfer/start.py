@@ -45,6 +45,8 @@ def checked_masks(masks: Masks, styles: int) -> list[Tensor | None]:
     present = [mask for mask in checked if mask is not None]
     if not present:
         return checked
+    if len(present) == len(checked) and not any(bool(mask.any()) for mask in present):
+        raise StyleTransferError("the masks are black throughout: a mask is white where its style goes")
     size = max((pixels.size_of(mask) for mask in present), key=max)
     total = torch.stack([resized_mask(mask, size) for mask in present]).sum(0).clamp_min(1)  # (1, 1, H, W)
     return [None if mask is None else resized_mask(mask, size) / total for mask in checked]

@@ -5,15 +5,19 @@ from __future__ import annotations
 import contextvars
 import gc
 import io
+import itertools
 import json
 import logging
 import re
 import runpy
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,13 +39,14 @@ from starlette.testclient import TestClient
 
 from styletransfer import RECIPES, Config, StyleTransferError, load_image, recolor, resize, studio
 from styletransfer.images import read_settings, save_image
-from styletransfer.studio import frames
+from styletransfer.studio import frames, session
 from styletransfer.studio import series as sketching
 from styletransfer.studio.job import Job
-from styletransfer.studio.kept import STORE
+from styletransfer.studio.kept import STORE, Visit
 from styletransfer.studio.series import Series
 from styletransfer.studio.server import Limits, Server
-from styletransfer.studio.wording import FIELDS, as_text, from_text
+from styletransfer.studio.task import LINE, Line, Task
+from styletransfer.studio.wording import FIELDS, as_text, from_png, from_text
 
 with warnings.catch_warnings():  # Gradio makes event loops that it leaves to the garbage collector
     warnings.simplefilter("ignore", ResourceWarning)
@@ -49,9 +54,11 @@ with warnings.catch_warnings():  # Gradio makes event loops that it leaves to th
     from styletransfer.page import controls, crowd, inputs, many, nine, presets
     from styletransfer.page import handlers as handling
     from styletransfer.page import pictures as pictures_page
+    from styletransfer.page import visit as visits
     from styletransfer.page.controls import EXPERT, LEFT_OUT, MAIN, QUALITY
     from styletransfer.page.errors import friendly
     from styletransfer.page.paint import FILES, paint_tab
+    from styletransfer.page.visit import stop
 
     server = Server()
     demo = app.page.build_demo(server, app.EXAMPLES)
@@ -91,9 +98,16 @@ def given(pictures: tuple[Any, ...], key: str | None = None, **changes: Any) -> 
 
 
 def painted(pictures: tuple[str, ...], key: str | None = None, **changes: Any) -> tuple[str, list[dict[Any, Any]]]:
-    """The key of a whole run by the page's handler, and all that it yielded."""
-    yielded = list(handlers.run(given(pictures, key, **changes)))
-    return yielded[-1][parts.key], yielded
+    """The key of a whole run by the page's handlers, and all that following it yielded."""
+    key = handlers.run(given(pictures, key, **changes))[parts.key]
+    assert key is not None
+    return key, list(handlers.follow(key))
+
+
+def followed(click: Any, key: str) -> list[dict[Any, Any]]:
+    """All that following the run of a click yielded."""
+    assert click(key)[parts.key] == key
+    return list(handlers.follow(key))
 
 
 def shown(key: str | None) -> dict[str, Any]:
@@ -214,8 +228,8 @@ def test_a_broken_upload_gets_an_answer(pictures: tuple[str, str], tmp_path: Pat
 def test_a_picture_of_too_many_pixels_is_refused_unless_it_can_be_scaled_down(pictures: tuple[str, str]) -> None:
     few = replace(handlers, server=Server(Limits(pixels=1000)))
     with pytest.raises(gr.Error, match="36 x 36 pixels"):
-        list(few.run(given(pictures)))
-    assert list(few.run(given((pictures[0], pictures[0]))))  # a JPEG of 40 x 32
+        list(few.follow(few.run(given(pictures))[parts.key]))
+    assert list(few.follow(few.run(given((pictures[0], pictures[0])))[parts.key]))  # a JPEG of 40 x 32
 
 
 def test_the_network_in_use_is_told_and_what_to_do_without_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,7 +259,6 @@ def test_on_zerogpu_a_run_asks_for_the_gpu_a_little_longer_than_it_lasts(monkeyp
 
 def test_a_run_ends_with_a_picture_a_status_and_what_can_be_done_with_it(pictures: tuple[str, str]) -> None:
     key, yielded = painted(pictures)
-    assert {updates[parts.key] for updates in yielded if parts.key in updates} == {key}
     assert "<svg" in yielded[-1][parts.curve] and "Painting · 100 %" in yielded[-1][parts.state]
     assert "scale 2 of 2 · step 2 of 2 · built-in network (no GPU) on CPU" in yielded[-1][parts.details]
     now = shown(key)
@@ -266,7 +279,7 @@ def test_before_there_is_a_picture_nothing_is_offered() -> None:
     assert handlers.tint("unknown", None, "match", 3) == gr.skip()
     for click in (handlers.more, handlers.finer):
         with pytest.raises(gr.Error, match="no longer kept here"):
-            next(click("unknown"))
+            click("unknown")
     with pytest.raises(gr.Error, match="no longer kept here"):
         saved("unknown")
 
@@ -295,13 +308,13 @@ def test_colours_change_after_the_run(pictures: tuple[str, str], color: str) -> 
 def test_continue_goes_on_and_says_when_it_starts_anew(pictures: tuple[str, str]) -> None:
     key, _ = painted(pictures)
     first = handling.current(key)
-    *_, last = handlers.more(key)
-    assert last[parts.key] == key and handling.current(key).metadata["config"]["iterations"] == [3, 4]
+    followed(handlers.more, key)
+    assert handling.current(key).metadata["config"]["iterations"] == [3, 4]
     assert "anew" not in shown(key)["status"]
     *_, whole = frames.paint(handlers.job_of(given(pictures, iterations="3, 4")))
     assert torch.equal(handling.current(key).raw, torch.from_numpy(whole.raw))
     handling.current(key).step = None
-    list(handlers.more(key))
+    followed(handlers.more, key)
     assert "The optimiser starts anew from the picture · Done in" in shown(key)["status"]
     assert handling.current(key).metadata["config"]["init"] == "image" and first.step is None
 
@@ -309,22 +322,63 @@ def test_continue_goes_on_and_says_when_it_starts_anew(pictures: tuple[str, str]
 def test_a_stopped_run_is_closed_kept_and_continued_to_its_end(
     pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = watch_closing(monkeypatch)
-    running = handlers.run(given(pictures, iterations="40, 2"))
-    key = next(updates[parts.key] for updates in running if parts.key in updates)
-    running.close()  # type: ignore[attr-defined]
+    closed, go_on = watch_closing(monkeypatch), pause(monkeypatch)
+    key = handlers.run(given(pictures, iterations="40, 2"))[parts.key]
+    wait_for_picture(key)
+    stop("paint")(key)
+    go_on.set()
+    list(handlers.follow(key))
     assert closed.is_set()
     now = shown(key)
     assert "Stopped: this is the picture so far." in now["status"] and now["more"]["interactive"]
     assert read_settings(saved(key))["outcome"] == "stopped"
-    list(handlers.more(key))
+    followed(handlers.more, key)
     kept = handling.current(key)
     assert kept.metadata["outcome"] == "done" and kept.metadata["config"]["iterations"] == [40, 2]
 
 
+def test_a_run_that_is_stopped_before_its_first_picture_shows_the_photograph_to_the_end(
+    pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on, frames_of = threading.Event(), session.frames_of
+
+    def unpainted(*arguments: Any) -> Iterator[Any]:
+        with closing(frames_of(*arguments)) as moments:
+            yield from itertools.takewhile(lambda frame: frame.raw is None, moments)
+            assert go_on.wait(60)
+            yield frames.Frame("still the first step")
+
+    monkeypatch.setattr(session, "frames_of", unpainted)
+    key = handlers.run(given(pictures))[parts.key]
+    task = visits.task_of(key, "paint")
+    assert task is not None
+    page = handlers.follow(key)
+    while parts.result not in (updates := next(page)):
+        pass
+    stop("paint")(key)
+    go_on.set()
+    for _ in range(6000):
+        time.sleep(0.01 * (not task.ended))
+    assert task.ended
+    for latest in [updates, *page, *handlers.follow(key)]:  # the file is still there
+        before, painting = latest[parts.result]
+        assert before == painting and load_image(before).shape[-2:] == (26, 32)
+        assert latest[parts.example] is None and "Getting ready" in latest[parts.state]
+    assert "Not painted yet" in shown(key)["status"] and shown(key)["run"]["visible"]
+
+
+def test_a_picture_that_is_continued_stays_until_there_is_another(pictures: tuple[str, str]) -> None:
+    key, _ = painted(pictures)
+    looks = [updates[parts.result] for updates in followed(handlers.more, key) if parts.result in updates]
+    assert looks and all(Path(before).name == "before.jpg" != Path(look).name for before, look in looks)
+    handling.current(key).step = None
+    states = [updates[parts.state] for updates in followed(handlers.more, key)]
+    assert any("The optimiser starts anew from the picture · Painting" in state for state in states)
+
+
 def test_finer_paints_at_the_next_size(pictures: tuple[str, str]) -> None:
     key, _ = painted(pictures, size=64)
-    list(handlers.finer(key))
+    followed(handlers.finer, key)
     kept = handling.current(key)
     assert kept.raw.shape[-2:] == (77, 96) and kept.settings.init == "content" and kept.settings.size == 96
     assert "96 × 77" in shown(key)["status"]
@@ -442,7 +496,7 @@ def test_captions_tell_how_far_each_picture_is(pictures: tuple[str, str]) -> Non
 
 
 def test_a_picture_made_here_brings_its_settings_back(pictures: tuple[str, str]) -> None:
-    key, _ = painted(pictures, strength=20, share1=10)
+    key, _ = painted(pictures, strength=20, share1=10, size=128)
     handlers.tint(key, None, "match", 30)
     updates = presets.restored(handlers, saved(key))
     back, blend = settings(updates), updates[parts.blend]
@@ -460,57 +514,100 @@ def test_a_blend_that_is_none_is_left_out(tmp_path: Path, blend: Any) -> None:
     assert updates[parts.blend] == 0 and "size is 2048 here, not 4096" in updates[parts.state]
 
 
+def test_settings_from_outside_are_what_the_controls_can_show() -> None:
+    """Both ends: Gradio refuses a slider's value beyond them at the next click on Paint, without naming it."""
+    bounds: dict[str, dict[str, float]] = {"low": {}, "high": {}}
+    for name, shown in parts.controls.items():
+        if isinstance(shown, (gr.Slider, gr.Number)):
+            bounds["low"][name], bounds["high"][name] = shown.minimum, shown.maximum
+    low, high = (Config(**bound) for bound in bounds.values())
+    assert server.limits.clipped(low) == server.limits.clipped(high) == {}
+    widest = {field: FIELDS[field].metadata for field in ("size", "style_scale", "history", "seed")}
+    for end, bound in bounds.items():
+        beyond = Config(**{field: rule[end] for field, rule in widest.items()})
+        config, changes = from_png({"config": beyond.to_dict()}, server.limits)
+        assert {field: getattr(config, field) for field in widest} == {field: bound[field] for field in widest}
+        assert len(changes.split("; ")) == sum(rule[end] != bound[field] for field, rule in widest.items())
+        query = {name: str(rule[end]) for name, rule in (("size", widest["size"]), ("brush", widest["style_scale"]))}
+        updates = presets.from_query(handlers, {**query, "seed": "9007199254740993"})
+        assert updates[parts.controls["size"]] == bound["size"] and "size is" in updates[parts.state]
+        assert updates[parts.controls["seed"]] == 2**53 and "seed is 9007199254740992 here" in updates[parts.state]
+
+
+def test_a_picture_painted_in_regions_says_that_they_are_not_in_it(tmp_path: Path) -> None:
+    save_image(torch.zeros(1, 3, 4, 4), tmp_path / "a.png", settings={"config": Config().to_dict(), "masked": True})
+    text = presets.restored(handlers, str(tmp_path / "a.png"))[parts.state]
+    assert "given: the photograph, the style and the regions painted on it." in text
+
+
 def test_an_address_names_bundled_pictures_only() -> None:
     bundled = controls.load_examples(app.EXAMPLES)
     query = {"content": "harbour", "style": "wave", "strength": "70"}
-    pictures, _, config, ignored = presets.chosen(query, bundled, Limits())
-    assert Path(pictures["content"]).name == "harbour.jpg" and config.strength == 70 and ignored == []
-    shown = presets.pair(handlers, pictures, bundled)
+    pictures, _, config, ignored, changes = presets.chosen(query, bundled, Limits())
+    assert Path(pictures["content"]).name == "harbour.jpg" and config.strength == 70 and ignored == changes == []
+    shown = presets.pair(handlers, pictures)
     assert (shown[parts.content], shown[parts.styles[0]]) == tuple(pictures.values())
     assert Path(shown[parts.result][1]).name == "harbour-wave-look.webp" and "A finished example" in shown[parts.state]
-    pictures, _, _, ignored = presets.chosen({"content": "/etc/passwd", "style": "../night"}, bundled, Limits())
+    pictures, _, _, ignored, _ = presets.chosen({"content": "/etc/passwd", "style": "../night"}, bundled, Limits())
     assert pictures == {} and ignored == ["content", "style"]
-    shown = presets.pair(handlers, {"content": bundled["photos"][1]["file"]}, bundled)
+    shown = presets.pair(handlers, {"content": bundled["photos"][1]["file"]})
     assert shown[parts.result] == (shown[parts.content],) * 2 and "Not painted yet" in shown[parts.state]
 
 
-def queue_of(*sessions: str) -> Any:
-    """Blocks whose first session's run is under way and whose others' wait, all from one address."""
+def queue_of(*sessions: str, group: str = "paint") -> Any:
+    """Blocks whose first session's event is at work and whose others' wait, all from one address."""
 
-    def event(session: str, concurrency: str = "paint") -> Any:
+    def event(session: str, group: str) -> Any:
         return SimpleNamespace(
-            session_hash=session, concurrency_id=concurrency, request=SimpleNamespace(client=SimpleNamespace(host="h"))
+            session_hash=session, concurrency_id=group, request=SimpleNamespace(client=SimpleNamespace(host="h"))
         )
 
-    events = [event(session) for session in sessions]
+    events = [event(session, group) for session in sessions]
     queue = SimpleNamespace(
-        event_queue_per_concurrency_id={"paint": SimpleNamespace(queue=events[1:])},
+        event_queue_per_concurrency_id={group: SimpleNamespace(queue=events[1:])},
         active_jobs=[events[:1], None, [event("me", "other")]],
     )
     return SimpleNamespace(_queue=queue)
 
 
 @pytest.mark.parametrize(("mine", "others", "refused"), [(1, 1, False), (2, 0, True), (0, 3, False), (0, 4, True)])
-def test_a_visitor_has_only_so_many_runs_waiting(mine: int, others: int, refused: bool) -> None:
-    request: Any = SimpleNamespace(client=SimpleNamespace(host="h"), session_hash="me")
+def test_a_visitor_has_only_so_many_runs_waiting(
+    mine: int, others: int, refused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line, visit = Line(), Visit()
+    monkeypatch.setattr(visits, "LINE", line)
+    line.tasks = [Task(line, iter(()), owners={visit: 2, "here": 4}) for _ in range(mine)]  # type: ignore[arg-type]
+    line.tasks += [Task(line, iter(()), owners={"you": 2, "here": 4}) for _ in range(others)]  # type: ignore[arg-type]
+    monkeypatch.setattr(threading.Thread, "start", lambda thread: None)
     context = contextvars.copy_context()
-    context.run(LocalContext.blocks.set, queue_of(*["me"] * mine, *["you"] * others))
+    context.run(LocalContext.request.set, SimpleNamespace(client=SimpleNamespace(host="here")))  # type: ignore[arg-type]
+    start = partial(context.run, visits.start, STORE.add(visit), "paint", lambda _: iter(()), work=None, waiting=2)
     if refused:
-        with pytest.raises(gr.Error, match="already waiting"):
-            context.run(crowd.check_turn, request, Limits().waiting)
+        with pytest.raises(StyleTransferError, match="already waiting"):
+            start()
     else:
-        context.run(crowd.check_turn, request, Limits().waiting)
+        start()
+        assert len(line.tasks) == mine + others + 1
 
 
 @pytest.mark.parametrize("path", ["/gradio_api/queue/join", "/gradio_api/call/stylize"])
-@pytest.mark.parametrize(("host", "waiting", "refused"), [("h", 3, False), ("h", 4, True), ("elsewhere", 4, False)])
-def test_a_program_cannot_fill_the_queue_either(path: str, host: str, waiting: int, refused: bool) -> None:
+@pytest.mark.parametrize(
+    ("host", "group", "waiting", "refused"),
+    [
+        ("h", "paint", 3, False),
+        ("h", "paint", 4, True),
+        ("elsewhere", "paint", 4, False),
+        ("h", "follow", 15, False),
+        ("h", "follow", 16, True),
+    ],
+)
+def test_a_program_cannot_fill_the_queue_either(path: str, host: str, group: str, waiting: int, refused: bool) -> None:
     async def answer(request: Request) -> PlainTextResponse:
         return PlainTextResponse("in")
 
     turnstile = Middleware(crowd.Turnstile, waiting=Limits().waiting)
     app: Any = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "POST"])], middleware=[turnstile])
-    app.get_blocks = lambda: queue_of(*["one"] * waiting)
+    app.get_blocks = lambda: queue_of(*["one"] * waiting, group=group)
     client = TestClient(app, client=(host, 5000))
     response = client.post(path)
     assert response.status_code == (429 if refused else 200)
@@ -536,6 +633,34 @@ def test_a_run_leaves_one_line_in_the_log_without_names(
     assert entry == {"event": "run", "size": 32, "steps": [3, 2], "network": "builtin", "outcome": "done"}
 
 
+SECOND = "scale 1 of 2 · step 2 of"
+
+
+def pause(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Have runs wait after their second step, whose frame has been shown, until the event is set."""
+    go_on, frames_of = threading.Event(), session.frames_of
+
+    def paused(*arguments: Any, **options: Any) -> Iterator[Any]:
+        with closing(frames_of(*arguments, **options)) as moments:
+            for frame in moments:
+                yield frame
+                assert not frame.text.startswith(SECOND) or go_on.wait(60)
+
+    monkeypatch.setattr(session, "frames_of", paused)
+    monkeypatch.setattr(frames, "PREVIEW_EVERY", 0)
+    return go_on
+
+
+def wait_for_picture(key: Any) -> None:
+    """Until the visit has the picture after its second step."""
+    for _ in range(6000):
+        visit, task = visits.visit_of(key), visits.task_of(key, "paint")
+        if visit and visit.current and task and task.latest[0].text.startswith(SECOND):
+            return
+        time.sleep(0.01)
+    raise AssertionError("no picture")
+
+
 def watch_closing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     """Set when the core's generator is closed or ends."""
     closed, iterate = threading.Event(), frames.iterate
@@ -550,12 +675,61 @@ def watch_closing(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
     return closed
 
 
-def test_a_visit_that_ends_drops_its_pictures(pictures: tuple[str, str]) -> None:
-    state = next(block for block in demo.blocks.values() if isinstance(block, gr.State) and block.value is None)
-    key, _ = painted(pictures)
-    folder = Path(handling.current(key).folder.name)
-    state.delete_callback(key)
-    assert not folder.exists() and STORE.get(key) is None
+# --- nothing is lost
+
+
+def test_a_run_goes_on_without_its_page_and_is_found_again(
+    pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = pause(monkeypatch)
+    key = handlers.run(given(pictures, iterations="40, 2", strength=20))[parts.key]
+    page = handlers.follow(key)
+    next(page)
+    wait_for_picture(key)
+    page.close()  # type: ignore[attr-defined]  # what Gradio does when a tab is closed
+    task = visits.task_of(key, "paint")
+    assert task is not None and not task.ended
+    found = handlers.found(key)
+    assert (found[parts.run]["visible"], found[parts.stop]["visible"]) == (False, True)
+    assert (found[parts.content], found[parts.styles[0]], found[parts.styles[1]]) == (*pictures, None)
+    assert settings(found)["strength"] == 20 and settings(found)["iterations"] == "40, 2"
+    with pytest.raises(gr.Error, match="being painted for you already"):
+        handlers.run(given(pictures, key))
+    again = handlers.follow(key)
+    assert load_image(next(again)[parts.result][1]).shape[-2:] == (26, 32)  # the preview goes on at once
+    go_on.set()
+    list(again)
+    assert task.ended and not task.stopped
+    found = handlers.found(key)
+    assert "Done in" in found[parts.state] and found[parts.run]["visible"] and len(found[parts.visit]["value"]) == 1
+    assert handling.current(key).metadata["outcome"] == "done"
+
+
+def test_a_visit_is_found_with_its_last_picture_but_not_with_files_that_are_gone(pictures: tuple[str, str]) -> None:
+    key, _ = painted(pictures, strength=20)
+    handlers.tint(key, None, "match", 30)
+    Path(pictures[0]).unlink()
+    found = handlers.found(key)
+    assert (found[parts.content], found[parts.styles[0]]) == (None, pictures[1])
+    assert (settings(found)["color"], found[parts.blend]) == ("match", 30)
+    assert {*found} <= {*parts.shown, *parts.settings, *parts.pictures}
+
+
+@pytest.mark.parametrize("key", [None, "unknown", 7, ["a"], {"a": 1}])
+def test_a_key_that_is_none_finds_nothing(key: Any, pictures: tuple[str, str]) -> None:
+    assert handlers.found(key) == {} and list(handlers.follow(key)) == []
+    stop("paint")(key)
+    new = handlers.run(given(pictures, key))[parts.key]
+    assert isinstance(new, str) and new != key
+    list(handlers.follow(new))
+
+
+def test_an_error_that_nobody_saw_is_told_when_the_page_is_back(pictures: tuple[str, str]) -> None:
+    key = handlers.run(given((pictures[0], __file__)))[parts.key]
+    with pytest.raises(gr.Error, match="test_app.py"):
+        list(handlers.follow(key))
+    assert handlers.found(key) == {}
+    painted(pictures, key)
 
 
 def test_blobs_of_painted_regions_are_bounded() -> None:
@@ -631,8 +805,6 @@ def test_a_bundled_style_is_shown_by_a_copy_and_painted_from_its_file() -> None:
 
 # --- what is shown before anything is painted
 
-REQUEST: Any = SimpleNamespace(session_hash="me", client=None)
-
 
 def places(key: str | None = None, **pictures: str) -> dict[Any, Any]:
     """The pictures in their places, and the last readable ones there: the first example's, but for the changes."""
@@ -647,7 +819,7 @@ def places(key: str | None = None, **pictures: str) -> dict[Any, Any]:
 
 def test_an_upload_is_shown_unpainted_in_place_of_the_last_picture(pictures: tuple[str, str]) -> None:
     key, _ = painted(pictures)
-    updates = pictures_page.take(handlers, parts.content)(places(key, content=pictures[0]), REQUEST)
+    updates = pictures_page.take(handlers, parts.content)(places(key, content=pictures[0]))
     assert updates[parts.good[parts.content]] == pictures[0] and updates[parts.says[parts.content]] == ""
     photograph, painting = updates[parts.result]
     assert photograph.shape == (32, 40, 3) and painting is photograph and "Not painted yet" in updates[parts.state]
@@ -658,7 +830,7 @@ def test_an_upload_is_shown_unpainted_in_place_of_the_last_picture(pictures: tup
 def test_an_upload_that_cannot_be_read_gives_way_to_the_picture_that_was_there(tmp_path: Path) -> None:
     broken = tmp_path / "<b>.png"
     broken.write_bytes(b"no picture")
-    updates = pictures_page.take(handlers, parts.content)(places(content=str(broken)), REQUEST)
+    updates = pictures_page.take(handlers, parts.content)(places(content=str(broken)))
     assert updates.pop(parts.content) == places()[parts.content]
     assert "&lt;b&gt;.png" in updates.pop(parts.says[parts.content]) and updates == {}
 
@@ -668,15 +840,21 @@ def test_another_style_leaves_the_painted_picture(pictures: tuple[str, str]) -> 
     styles = handlers.bundled["styles"]
     choose = pictures_page.choose(handlers, parts.styles[0], styles)
     for key_given, changes in ((key, False), (None, True)):
-        updates = choose(places(key_given), SimpleNamespace(index=1), REQUEST)
+        updates = choose(places(key_given), SimpleNamespace(index=1))
         assert updates[parts.styles[0]] == styles[1]["file"] and (parts.result in updates) is changes
 
 
 def test_nothing_that_is_chosen_disturbs_a_run(pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pictures_page, "runs_of", lambda request: 1)
-    assert parts.result not in pictures_page.take(handlers, parts.content)(places(content=pictures[0]), REQUEST)
+    go_on = pause(monkeypatch)
+    key = handlers.run(given(pictures, iterations="40, 2"))[parts.key]
+    wait_for_picture(key)
+    assert parts.result not in pictures_page.take(handlers, parts.content)(places(key, content=pictures[0]))
     with pytest.raises(gr.Error, match="being painted"):
-        pictures_page.show_example(handlers, 0, None, REQUEST)
+        pictures_page.show_example(handlers, 0, key)
+    assert handling.current(key) is not None
+    stop("paint")(key)
+    go_on.set()
+    list(handlers.follow(key))
 
 
 def test_a_finished_example_is_saved_recoloured_and_blended() -> None:
@@ -718,6 +896,20 @@ def served() -> Iterator[str]:
         demo.close(verbose=False)
 
 
+def test_the_page_runs_as_many_jobs_at_a_time_as_there_are_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    two: Any = SimpleNamespace(workers=2)
+    assert LINE.workers == 1
+    monkeypatch.setattr(LINE, "workers", 1)  # to be put back
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        pages = {1: demo, 2: app.page.build_demo(Server(engine=two), app.EXAMPLES)}
+        gc.collect()
+    for at_once, page in pages.items():
+        runs = [event for event in page.fns.values() if event.concurrency_id == "paint"]
+        assert len(runs) >= 2 and {event.concurrency_limit for event in runs} == {at_once}
+    assert LINE.workers == 2
+
+
 def test_what_the_page_does_with_itself_is_no_endpoint(served: str) -> None:
     assert sorted(Client(served, verbose=False).view_api(return_format="dict")["named_endpoints"]) == [
         "/options",
@@ -748,7 +940,8 @@ def test_a_shared_link_names_the_address_that_a_proxy_tells(served: str) -> None
 def test_operators_see_that_it_runs_and_what_is_waiting(served: str) -> None:
     health = httpx.get(f"{served}healthz").json()
     assert health["status"] == "ok" and health["ready"] is True
-    assert (health["running"], health["waiting"]) == (0, 0) and health["limits"]["size"] == server.limits.size
+    assert (health["workers"], health["running"], health["waiting"]) == (1, 0, 0)
+    assert health["limits"]["size"] == server.limits.size
 
 
 def test_the_way_past_the_queue_is_closed(served: str) -> None:
@@ -759,7 +952,7 @@ def test_an_address_is_the_one_that_a_proxy_on_this_machine_names(served: str, m
     here = queue_of(*["one"] * 4)._queue.active_jobs[0] * 4
     for event in here:
         event.request.client.host = "127.0.0.1"
-    monkeypatch.setattr(crowd, "jobs", lambda _: (here, []))
+    monkeypatch.setattr(crowd, "jobs", lambda *_: (here, []))
     join = f"{served}gradio_api/queue/join"
     assert httpx.post(join, json={}).status_code == 429
     assert httpx.post(join, json={}, headers={"X-Forwarded-For": "192.0.2.7"}).status_code == 422

@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -165,7 +166,7 @@ def upload(page: Any, file: Path, slot: str = "content") -> None:
 
 
 def wait_for_preview(page: Any) -> None:
-    page.wait_for_function("document.querySelectorAll('#result img')[1].src.endsWith('preview.jpg')")
+    page.wait_for_function("document.querySelectorAll('#result img')[1]?.src.endsWith('preview.jpg')")
 
 
 def shown_picture(page: Any) -> str:
@@ -411,16 +412,80 @@ def test_settings_come_back_from_a_picture_made_here(browser: Any, small: Any, a
         assert page.locator("#quality input:checked").get_attribute("value") == "draft"
 
 
+def test_a_picture_without_settings_changes_none_and_says_so(page: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "without.png")
+    unfold(page, "adjust")
+    page.locator("#settings > button").click()
+    page.locator("#restore input[type=file]").set_input_files(tmp_path / "without.png")
+    page.locator(".toast-body").wait_for()
+    wait_for_status(page, "The settings are as they were.")
+
+
 def test_an_address_presets_the_page(browser: Any, address: str) -> None:
     with visit(browser, address, "?style=wave&content=harbour&strength=70&quality=best&size=9999") as page:
-        wait_for_status(page, "Not understood in the address: size.")
+        wait_for_status(page, "Changed in the address: size is 2048 here, not 9999.")
         unfold(page, "adjust")
         has_value(page, "strength", "70")
-        has_value(page, "size", "512")
+        has_value(page, "size", "2048")
         assert page.locator("#quality input:checked").get_attribute("value") == "best"
         for name, file in (("#content img", "harbour.jpg"), ("#style img", "wave-look.webp")):
             assert page.locator(name).get_attribute("src").endswith(file)
         assert shown_picture(page).endswith("harbour-wave-look.webp")
+
+
+@pytest.fixture
+def leaving(browser: Any) -> Iterator[Any]:
+    """A page whose stream may break, which Gradio writes to the console."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(LONG)
+    yield page
+    context.close()
+
+
+def test_nothing_is_lost_by_a_reload_or_a_broken_connection(leaving: Any, address: str) -> None:
+    questions: list[str] = []
+    page, context = leaving, leaving.context
+    page.on("dialog", lambda dialog: (questions.append(dialog.type), dialog.accept()))
+    page.goto(f"{address}/?size=256&style=wave")
+    page.wait_for_function("document.querySelector('#style img')?.src.includes('wave')")
+    page.click("#run")
+    wait_for_preview(page)
+    page.reload()
+    wait_for_preview(page)  # it goes on
+    assert page.locator("#stop").is_visible() and not page.locator("#run").is_visible()
+    assert page.locator("#style img").get_attribute("src").endswith("wave-look.webp")
+    unfold(page, "adjust")
+    has_value(page, "size", "256")
+    context.set_offline(True)
+    page.wait_for_timeout(3000)
+    context.set_offline(False)  # the page opens itself anew
+    wait_for_status(page, "Done in")
+    page.wait_for_selector("#keep-png:not([disabled])")
+    assert questions == []
+    page.wait_for_function("window.unsaved")
+    page.reload()
+    wait_for_status(page, "Done in")
+    assert questions == ["beforeunload"] and page.locator("#visit button img").count() == 1
+    page.reload()
+    wait_for_status(page, "Done in")
+    assert questions == ["beforeunload"]  # asked once
+    page.goto(f"{address}/?style=ink")  # a link is followed: it says what is shown
+    page.wait_for_function("document.querySelector('#style img')?.src.includes('ink')")
+
+
+def test_drafts_are_found_again_and_stopped(leaving: Any, address: str) -> None:
+    leaving.goto(address)
+    wait_for_status(leaving, "A finished example")
+    leaving.get_by_role("tab", name="Nine styles").click()
+    leaving.click("#nine-run")
+    leaving.wait_for_function(f"{FILLED} >= 1")
+    leaving.reload()
+    leaving.get_by_role("tab", name="Nine styles").click()
+    wait_for_status(leaving, "Painting", "nine-status")
+    leaving.click("#nine-stop")
+    wait_for_status(leaving, "Stopped.", "nine-status")
+    assert leaving.locator("#nine-grid button img").count() == 9
 
 
 def test_two_visitors_paint_at_once_and_see_their_own(browser: Any, address: str, tmp_path: Path) -> None:
@@ -479,6 +544,17 @@ def test_preview_progress_and_stop_are_in_view_while_it_runs(small: Any, width: 
     small.wait_for_selector("#run", state="visible")
 
 
+def test_the_result_has_its_place_before_its_pictures_are_there(browser: Any, address: str) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.route("**/examples/**", lambda route: route.abort())
+    page.goto(address)
+    page.wait_for_selector("#run")
+    page.wait_for_function("document.querySelectorAll('#result img').length == 2")
+    assert box_of(page, "#result")["height"] > 300
+    context.close()
+
+
 def test_the_tile_of_the_picture_that_is_there_is_marked(page: Any, tmp_path: Path) -> None:
     def marked(photo: str, style: str) -> None:
         for kind, title in (("photos", photo), ("styles", style)):
@@ -499,7 +575,7 @@ def test_thumbnails_are_small_and_no_other_pictures_are_loaded(browser: Any, add
     page, loaded = context.new_page(), []
     page.on("response", lambda answer: loaded.append(answer.url))
     page.goto(address)
-    page.wait_for_function("document.querySelectorAll('#photos img, #styles img, #pairs img').length == 24")
+    page.wait_for_function("document.querySelectorAll('#photos img, #styles img, #pairs img').length == 23")
     page.wait_for_function("[...document.querySelectorAll('img')].every(image => image.complete)")
     context.close()
     pictures = {url.split("/examples/")[1] for url in loaded if "/examples/" in url}
@@ -545,6 +621,7 @@ DROP = """([slot, name, data]) => {
 
 
 def drop(page: Any, file: Path, slot: str = "content") -> None:
+    page.wait_for_selector(f"#{slot} img")
     page.evaluate(DROP, [slot, file.name, base64.b64encode(file.read_bytes()).decode()])
 
 
@@ -648,6 +725,20 @@ def test_control_enter_paints_escape_stops_and_paint_at_once_is_not_disturbed(sm
         # Until then Stop was there: one click started one run, and the end of the stopped one changed nothing.
         small.wait_for_selector("#run", state="visible")
     assert small.locator("#visit button img").count() == 6 and small.title() == "Style Transfer"
+
+
+def test_the_line_between_photo_and_painting_moves_by_keyboard(page: Any) -> None:
+    line = page.get_by_role("slider", name="Photo or painting")
+    page.wait_for_function("[0, 1].every(number => document.querySelectorAll('#result img')[number]?.naturalWidth)")
+    sync_api.expect(line).to_have_attribute("aria-valuenow", re.compile("^3[0-9]$"), timeout=LONG)  # where it begins
+    line.focus()
+    page.keyboard.press("Home")  # the edge of the picture, which has a margin where the window is low
+    sync_api.expect(line).to_have_attribute("aria-valuenow", re.compile("^[0-4]$"))
+    edge = int(line.get_attribute("aria-valuenow"))
+    page.keyboard.press("ArrowRight")
+    sync_api.expect(line).to_have_attribute("aria-valuenow", str(edge + 5))
+    page.keyboard.press("End")
+    sync_api.expect(line).to_have_attribute("aria-valuenow", str(100 - edge))
 
 
 def test_the_theme_is_remembered(page: Any) -> None:

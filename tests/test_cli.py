@@ -211,6 +211,7 @@ LONG = "n" * 300
         ("a-00010.png s.png -o a.png --frames .", "one of them would replace it"),
         ("clear.png s.png -o o.jpg --keep-alpha", "JPEG cannot hold transparency"),
         ("a.png s.png -o o.webp --size 16384", "too large for webp"),
+        ("a.png s.png t.png -o o.png --masks black.png -", "'black.png' is black throughout"),
     ],
 )
 def test_an_output_that_could_not_be_written_is_told_before_the_first_step(
@@ -225,6 +226,7 @@ def test_an_output_that_could_not_be_written_is_told_before_the_first_step(
     (folder / "link.png").symlink_to("a.png")
     (folder / "a-00010.png").write_bytes((folder / "a.png").read_bytes())
     clear = torch.zeros(1, 1, 60, 72)
+    save_image(torch.zeros(1, 3, 8, 8), folder / "black.png")
     save_image(load_image(folder / "a.png"), folder / "clear.png", alpha=clear)
     before = {path: path.read_bytes() for path in folder.iterdir() if path.is_file()}
     assert cli.main([*QUICK, *words.split()]) == 2

@@ -279,4 +279,5 @@ def test_every_scale_has_its_steps(given: tuple[int, ...], steps: tuple[int, ...
 def test_a_picture_of_an_earlier_built_in_network_is_known(network: str, version: str | None, told: bool) -> None:
     metadata = {"network": {"name": network}, "versions": {"styletransfer": version}}
     assert bool(changes_since(metadata)) == told
+    assert changes_since({**metadata, "masked": True}).endswith("the regions of its styles are not in it")
     assert not changes_since({}) and not changes_since({"network": "builtin", "versions": 3})

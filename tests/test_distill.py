@@ -256,3 +256,28 @@ def test_widths_are_read_or_refused() -> None:
     for text in ("", "32,x", "0", "M,32", "-1", "1.5", "64:1:1,3", "3,64:1", "3,0:1:1", "3,8:1:0"):
         with pytest.raises(StyleTransferError, match="widths must be"):
             distill.parse_widths(text)
+
+
+def test_an_earlier_fit_gives_what_still_fits(network: Network, images: list[Tensor], tmp_path: Path) -> None:
+    """All but block 3, whose first layer is wider now, so that the next are told otherwise."""
+    distill.distill(network, images, images[:1], SHORT, tmp_path / "one")
+    earlier = torch.load(tmp_path / "one.fit", weights_only=True)["student"]
+    wide = replace(SHORT, steps=0, widths=(*NARROW[:6], 7, *NARROW[7:]))
+    student = distill.new_student(network, wide)
+    assert distill.take_over(student, earlier) == {"relu1_1", "relu1_2", "relu2_1", "relu2_2"}
+    distill.distill(network, images, images[:1], wide, tmp_path / "two", tmp_path / "one.fit")
+    again = torch.load(tmp_path / "two.fit", weights_only=True)["student"]
+    same = {
+        name for name, value in earlier.items() if value.shape == again[name].shape and torch.equal(value, again[name])
+    }
+    assert same == {name for name, value in student.named_parameters() if value.any()}
+
+
+def test_a_layer_with_all_channels_is_told_the_same_by_any_fit() -> None:
+    teacher = Network("vgg19", DESIGNS["vgg19"], ["relu4_3"])
+    narrow = (2, 2, "M", 2, 2, "M", 2, 0, 0, 0, "M")
+    deep = [(Factored(512, 0, 2), Factored(512, 2, mixed), Factored(512, 2, 2)) for mixed in (2, 3)]
+    fits = [replace(SHORT, widths=(*narrow, *layers), content_layers=("relu4_2",)) for layers in deep]
+    one, two = (distill.new_student(teacher, fit) for fit in fits)
+    everything = {"relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu4_1", "relu4_2", "relu4_3"}
+    assert distill.take_over(two, one.state_dict()) == everything - {"relu4_2"}

@@ -172,6 +172,16 @@ def test_flags_that_do_not_go_together_are_told(flags: list[str], words: str) ->
         chosen(options(*flags))
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [("ray://127.0.0.1:1", "is HOST:PORT, got 'ray://"), ("127.0.0.1:1", "no Ray cluster at 127.0.0.1:1: .*refused")],
+)
+def test_an_address_where_no_cluster_is_is_told_at_once(address: str, words: str) -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(StyleTransferError, match=words):
+        chosen(options("--ray", address))
+
+
 def test_without_ray_the_message_and_the_help_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("styletransfer.engine.choice.find_spec", lambda name: None)
     with pytest.raises(StyleTransferError, match=r"pip install 'ray>=2\.50,<3'"):

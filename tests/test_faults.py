@@ -62,7 +62,7 @@ def test_a_process_killed_while_it_writes_leaves_the_old_files_whole(tmp_path: P
     old = {path: path.read_bytes() for path in (tmp_path / "half.png", tmp_path / "whole.png", cache)}
     program = f"""
         import io, os, sys, threading, types
-        # The package without its front door, which imports torchvision and takes seconds.
+        # The package without its front door, which takes seconds.
         sys.modules["styletransfer"] = types.ModuleType("styletransfer")
         sys.modules["styletransfer"].__path__ = ["styletransfer"]
         import torch

@@ -23,7 +23,7 @@ from styletransfer import losses, objective, solvers, spectrum
 from styletransfer.config import STATISTICS, STYLE_NORMS, TOTAL_VARIATIONS, Config
 from styletransfer.features import Design, Network, load_network
 from styletransfer.images import load_image
-from styletransfer.losses import moments
+from styletransfer.losses import moments, total_variation
 from styletransfer.objective import Objective, term_weights
 from styletransfer.pixels import cover, resize
 
@@ -322,6 +322,33 @@ def test_relative_variation_of_the_content_itself_is_the_weight(
     assert terms(network, config, content, [], content)["tv/pixels"] == pytest.approx(0.7)
     shares = [terms(network, config, None, [content, picture(2)], each)["tv/pixels"] for each in (content, picture(2))]
     assert sum(shares) / 2 == pytest.approx(0.7)
+
+
+@pytest.mark.parametrize("strength", [20, 50, 80])
+@pytest.mark.parametrize("part", [0.0, 0.4, 1.0])
+def test_the_flatter_the_content_the_more_the_style_is_the_measure(
+    network: Network, part: float, strength: float
+) -> None:
+    """Of the variation below which a content is flat it has a part: so much do its own amounts count, and the rest
+    those of the style.
+    """
+    style = picture(2)
+    theirs = float(total_variation(style, "l1")) / style.numel()
+    rough = picture(1)
+    own = part * objective.FLAT * theirs
+    content = 0.5 + (rough - 0.5) * own * rough.numel() / float(total_variation(rough, "l1"))
+    config = replace(CONFIG, strength=strength, tv_weight=0.7, content_norm="relative")
+    loss = Objective(network, config, content, [style])
+    tilt = min(1.0, 100 ** ((strength - 50) / 50))
+    variation, energy = own, {layer: float(target.square().sum()) for layer, target in loss.content_targets.items()}
+    if part < 1:
+        maps = Objective(network, config, style, [style]).content_targets
+        energies = {layer: float(values.square().sum()) / values[0, 0].numel() for layer, values in maps.items()}
+        variation = part * own + (1 - part) * theirs
+        for layer, target in loss.content_targets.items():
+            energy[layer] = part * energy[layer] + (1 - part) * energies[layer] * target[0, 0].numel()
+    assert loss.tv_weight == pytest.approx(0.7 * (part + (1 - part) * tilt) / variation)
+    assert {layer: float(scale) for layer, scale in loss.content_scales.items()} == pytest.approx(energy)
 
 
 def test_flat_pictures_have_a_finite_loss_and_gradient(network: Network) -> None:

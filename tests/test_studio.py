@@ -127,6 +127,11 @@ def test_the_command_asks_for_the_same_run(config: Config) -> None:
     assert configured(options) == config
 
 
+def test_a_name_with_a_leading_dash_is_no_flag() -> None:
+    words = shlex.split(command(Config(), "-a.jpg", ["--size", "b.jpg"]))
+    assert build_parser().parse_args(words[3:]).pictures == ["./-a.jpg", "./--size", "b.jpg"]
+
+
 def test_the_command_is_as_short_as_it_can_be() -> None:
     assert command(Config(), "a.jpg", ["b.jpg"]) == "python -m styletransfer a.jpg b.jpg -o out.png"
     assert command(replace(RECIPES["best"], strength=70.0), "a.jpg", ["b.jpg"]).endswith(
@@ -138,7 +143,7 @@ def test_the_command_is_as_short_as_it_can_be() -> None:
 
 
 def test_settings_of_a_picture_come_back(pictures: tuple[str, str]) -> None:
-    kept = finished(pictures, strength=70, seed=5)
+    kept = finished(pictures, strength=70, seed=5, size=128)
     config, changed = from_png(read_settings(kept.file("png")), LIMITS)
     assert config == kept.job.config and changed == ""
 
@@ -163,7 +168,9 @@ def test_settings_that_are_none_are_refused(metadata: dict[str, Any]) -> None:
         ({"quality": "draft", "strength": "70"}, "draft", {"strength": 70.0}, []),
         ({"brush": "0.5", "size": "640", "seed": "7", "color": "match"}, "balanced",
          {"style_scale": 0.5, "size": 640, "seed": 7, "color": "match"}, []),
-        ({"quality": "none", "strength": "many", "size": "9999"}, "balanced", {}, ["quality", "strength", "size"]),
+        ({"quality": "none", "strength": "many", "size": "0"}, "balanced", {}, ["quality", "strength", "size"]),
+        ({"size": "9999", "brush": "0.1"}, "balanced", {"size": 2048, "style_scale": 0.25}, []),
+        ({"size": "64"}, "balanced", {"size": 128}, []),
         ({"device": "cuda", "weights": "/etc/passwd", "__theme": "dark", "fbclid": "x"}, "balanced", {}, []),
         ({"size": "300.5", "brush": "nan", "network": "vgg99"}, "balanced", {}, ["brush", "size", "network"]),
     ],
@@ -171,7 +178,7 @@ def test_settings_that_are_none_are_refused(metadata: dict[str, Any]) -> None:
 def test_an_address_presets_what_it_may(
     query: dict[str, str], recipe: str, changes: dict[str, Any], ignored: list[str]
 ) -> None:
-    assert from_address(query, LIMITS) == (recipe, replace(RECIPES[recipe], **changes), ignored)
+    assert from_address(query, LIMITS)[:3] == (recipe, replace(RECIPES[recipe], **changes), ignored)
 
 
 # --- the run
@@ -289,15 +296,13 @@ def test_the_time_left_is_that_of_the_last_scale_and_hidden_until_it_is_known() 
 
 
 def test_a_run_tells_how_far_it_is_in_plain_words() -> None:
-    raw = np.zeros((1, 3, 1, 1))
-    assert frames.Frame("10 of 52 MB").told == "Getting ready · 10 of 52 MB"
-    assert frames.Frame("first step", content=raw).told == "Painting · 0 %"
-    assert frames.Frame("scale 3 of 3", 0.42, 12.3, raw=raw).told == "Painting · 42 % · about 12 s"
-    assert frames.Frame("scale 3 of 3", 0.996, 0.1, raw=raw).told == "Painting · 100 % · about 1 s"
-    assert (
-        frames.Frame("", 0.5, 300.0, " · smaller steps", raw=raw).told
-        == "Painting · 50 % · about 5 min · smaller steps"
-    )
+    painted: Any = {"metadata": {"steps": [1]}}
+    assert frames.Frame("10 of 52 MB", lead="Anew · ").told == "Anew · Getting ready · 10 of 52 MB"
+    assert frames.Frame("first step", content=np.zeros((1, 3, 1, 1))).told == "Getting ready · first step"
+    assert frames.Frame("scale 3 of 3", 0.42, 12.3, **painted).light.told == "Painting · 42 % · about 12 s"
+    assert frames.Frame("scale 3 of 3", 0.996, 0.1, **painted).told == "Painting · 100 % · about 1 s"
+    told = frames.Frame("", 0.5, 300.0, "Anew · ", " · smaller steps", **painted).told
+    assert told == "Anew · Painting · 50 % · about 5 min · smaller steps"
 
 
 def test_the_loss_curve_is_short_and_has_the_last_step() -> None:
@@ -384,10 +389,11 @@ def test_a_large_state_loses_its_oldest_pairs_and_then_all(pictures: tuple[str, 
 # --- regions
 
 
-def test_regions_go_to_the_style_of_their_colour(tmp_path: Path, pictures: tuple[str, str]) -> None:
+@pytest.mark.parametrize("opacity", [128, 255])
+def test_regions_go_to_the_style_of_their_colour(tmp_path: Path, pictures: tuple[str, str], opacity: int) -> None:
     strokes = np.zeros((80, 100, 4), np.uint8)
-    strokes[:, :50] = (0xE8, 0x33, 0x6D, 255)
-    strokes[:40, 50:] = (0x1D, 0x90, 0xE0, 255)  # not quite the brush's colour, as an editor's canvas may have it
+    strokes[:, :50] = (0xE8, 0x33, 0x6D, opacity)
+    strokes[:40, 50:] = (0x1D, 0x90, 0xE0, opacity)  # not quite the brush's colour, as an editor's canvas may have it
     Image.fromarray(strokes).save(tmp_path / "strokes.png")
     asked = replace(job(pictures, regions=str(tmp_path / "strokes.png")), styles=(pictures[1],) * 2)
     first, second = frames.masks(asked, (320, 400))
@@ -461,11 +467,15 @@ def test_previews_do_not_change_their_size_from_scale_to_scale() -> None:
     assert load_image(kept.preview()).shape[-2:] == (keeping.PREVIEW_SIDE * 3 // 4, keeping.PREVIEW_SIDE)
 
 
-def test_a_visit_keeps_its_last_results_and_one_state(monkeypatch: pytest.MonkeyPatch) -> None:
-    results = [blank(step="a state") for _ in range(keeping.KEEP_RESULTS + 2)]
+def test_a_visit_keeps_its_last_results_and_one_state(
+    pictures: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = finished(pictures).step
+    results = [blank(step=state) for _ in range(keeping.KEEP_RESULTS + 2)]
     made = visit(*results)
     assert made.results == results[2:] and made.current is results[-1]
-    assert [kept.step for kept in made.results] == [None] * (keeping.KEEP_RESULTS - 1) + ["a state"]
+    assert [kept.step for kept in made.results] == [None] * (keeping.KEEP_RESULTS - 1) + [state]
+    assert results[-1].nbytes == results[-2].nbytes + frames.state_bytes(state.state)
     assert not Path(results[1].folder.name).exists() and Path(results[2].folder.name).exists()
     monkeypatch.setattr(keeping, "VISIT_BYTES", 2 * blank(8).nbytes)
     for _ in range(3):
@@ -484,6 +494,16 @@ def test_the_store_is_bounded_and_drops_the_oldest() -> None:
     for key in keys:
         store.drop(key)
     assert not any(Path(result.folder.name).exists() for result in kept)
+
+
+def test_the_store_is_bounded_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "STORE_BYTES", 2 * blank(8).nbytes)
+    store = Store()
+    keys = [store.add(visit(blank(8))) for _ in range(3)]
+    assert [store.get(key) is not None for key in keys] == [False, True, True]
+    keys.append(store.add(visit(blank(80))))  # the newest stays, whatever its size
+    assert [store.get(key) is not None for key in keys] == [False, False, False, True]
+    store.drop(keys[-1])
 
 
 def test_the_store_drops_empty_visits_first_and_busy_ones_last() -> None:

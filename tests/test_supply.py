@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MODULES = {"pillow": "PIL"}  # where the name of the import is another one
 OPTIONAL = {"ray", "spaces", "resource"}  # of ZeroGPU, and not on Windows: each behind an except ImportError
-BROUGHT = {"starlette"}  # by Gradio, whose page is an app of it
+BROUGHT = {"starlette", "httpx"}  # by Gradio, whose page is an app of the one and which fetches with the other
 RULE = re.compile(r"([a-z_]+)>=(\d+(?:\.\d+)*),<(\d+)")
 
 

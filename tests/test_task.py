@@ -127,6 +127,23 @@ def test_tasks_take_turns_in_the_order_they_came(line: Line) -> None:
     assert order == ["a", "c"] and line.ahead(one) == 0
 
 
+def test_as_many_tasks_are_at_work_as_there_are_workers(line: Line) -> None:
+    line.workers, order = 2, []
+    first, second = Steps(), Steps()
+
+    def noted() -> Generator[Any, None, None]:
+        order.append(second.closed.is_set())
+        yield None
+
+    one, two, three = (line.start(items) for items in (first.items(1), second.items(1), noted()))
+    assert [line.ahead(task) for task in (one, two, three)] == [0, 0, 1]
+    second.allow()
+    wait_until(lambda: two.ended and three.ended)
+    assert order == [True] and not one.ended
+    first.allow()
+    wait_until(lambda: one.ended)
+
+
 def test_a_long_task_lets_others_in_between_its_pictures(line: Line) -> None:
     order, steps = [], Steps()
 

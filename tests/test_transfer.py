@@ -262,6 +262,15 @@ def test_the_schedule_is_data() -> None:
     assert tuple(scale.iterations for scale in by_network) == STEPS
 
 
+def test_a_scale_that_a_style_cannot_fill_is_left_out(network: Network) -> None:
+    """At brush size 2 it is 64, 128 and 256 long, and a tenth as high; the network needs its stride."""
+    config = Config(size=128, scales=(0.25, 0.5, 1.0), iterations=(1,), style_scale=2.0)
+    every, fewer = (schedule(config, (128, 128), network, styles) for styles in ((), [(40, 400), (128, 128)]))
+    assert fewer == tuple(scale for scale in every if round(0.2 * scale.size[0]) >= network.stride)
+    assert 1 <= len(fewer) < len(every)
+    assert stylize(picture(1), [torch.rand(1, 3, 40, 400)], replace(config, size=96), network=network).outcome == "done"
+
+
 def test_style_keeps_its_aspect_or_covers_the_frame(network: Network) -> None:
     def sizes(**changes: object) -> list[tuple[int, ...]]:
         run = Run(picture(1), [picture(2, 100, 30)], replace(LBFGS, **changes), None, network)
@@ -324,6 +333,22 @@ def test_flat_pictures_are_pictures(network: Network) -> None:
     assert bool(torch.isfinite(result.image).all()) and result.outcome == "done"
 
 
+@pytest.mark.parametrize("strength", [1, 50, 100])
+@pytest.mark.parametrize("shade", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("style", ["wave", "flat"])
+def test_a_flat_content_is_painted(strength: float, shade: float, style: str) -> None:
+    """Its own variation, next to none, would forbid every stroke, and few activations every other colour."""
+    examples = Path(__file__).parents[1] / "examples"
+    flat = torch.full((1, 3, 64, 64), shade)
+    red = torch.tensor([0.8, 0.2, 0.3]).view(1, 3, 1, 1).expand(1, 3, 64, 64).clone()
+    painting = red if style == "flat" else load_image(examples / "styles" / f"{style}.jpg")
+    config = Config(size=64, strength=strength, network="builtin", device="cpu", iterations=(12,))
+    painted = stylize(flat, [painting], config).image
+    change, variation = (painted - flat).abs().mean(), painted.diff(dim=-1).abs().mean()
+    assert change > (0.03 if style == "wave" else 0.003)
+    assert strength < 50 or style == "flat" or variation > 0.03
+
+
 # --- the real thing
 
 
@@ -378,6 +403,15 @@ def test_what_no_mask_covers_stays_the_photograph(network: Network) -> None:
     assert torch.equal(result.image[..., 52:], picture(1)[..., 52:])
     assert not torch.allclose(result.image[..., :44], picture(1)[..., :44], atol=0.01)
     assert result.metadata["masked"] is True
+
+
+def test_masks_that_are_black_throughout_are_refused(network: Network) -> None:
+    """Nothing would be painted, and nothing be said."""
+    black = torch.zeros(1, 1, 8, 8)
+    for masks in ([black], [black, black]):
+        with pytest.raises(StyleTransferError, match="black throughout"):
+            stylize(picture(1), [picture(2)] * len(masks), LBFGS, network=network, masks=masks)
+    assert stylize(picture(1), [picture(2)] * 2, LBFGS, network=network, masks=[black, None]).outcome == "done"
 
 
 def test_masks_are_checked_and_never_add_up_to_more_than_all(network: Network) -> None:

@@ -448,7 +448,7 @@ def test_two_processes_at_once_share_one_cache(hub: HubServer, monkeypatch: pyte
     """This process and one that knows the hub by HF_ENDPOINT alone; neither has a tensor before both ask for them."""
     program = f"""
         import sys, types
-        # The package without its front door, which imports torchvision and takes seconds.
+        # The package without its front door, which takes seconds.
         sys.modules["styletransfer"] = types.ModuleType("styletransfer")
         sys.modules["styletransfer"].__path__ = ["styletransfer"]
         from styletransfer.weights import load_weights

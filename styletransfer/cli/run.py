@@ -25,6 +25,7 @@ from ..engine import Engine, chosen
 from ..features import DESIGNS, Network, layer_names, load_network
 from ..files import write_atomically
 from ..images import SUFFIXES, check_encodable, load_alpha, load_image, save_image
+from ..images.checks import quoted
 from ..pixels import Size, luminance, size_of
 from ..plan import estimate_seconds, make_plan
 from ..recipes import RECIPES
@@ -96,11 +97,11 @@ def _run(options: argparse.Namespace) -> int:
     network = load_network(config, report=report)
     report(f"network {network.name} ({network.reason}), {network.mean.device.type}")
     for job, (size, transparent) in zip(jobs, sizes):
-        final = schedule(config, size, network)[-1].size
+        final = schedule(config, size, network, _style_sizes(job, styles, style_paths))[-1].size
         check_encodable(SUFFIXES[job.output.suffix.lower()], final, transparent)
     if options.dry_run:
         for job, (size, _) in zip(jobs, sizes):
-            print(estimate(job, size, config, network))
+            print(estimate(job, size, _style_sizes(job, styles, style_paths), config, network))
         return 0
     with closing(chosen(options)) as engine:
         if options.each:
@@ -114,6 +115,11 @@ def _size_of(job: Job, styles: Sequence[Tensor], options: argparse.Namespace) ->
     """Height and width of a job's content (or of the first style), and whether its transparency will be kept."""
     frame = styles[0] if job.content is None else load_image(job.content, background=options.background)
     return size_of(frame), options.keep_alpha and job.content is not None and load_alpha(job.content) is not None
+
+
+def _style_sizes(job: Job, styles: Sequence[Tensor], paths: Sequence[Path]) -> list[Size]:
+    """Height and width of each style of a job."""
+    return [size_of(style) for style, path in zip(styles, paths) if job.style in (None, path)]
 
 
 def _inputs(options: argparse.Namespace, jobs: Sequence[Job], styles: Sequence[Path]) -> list[Path]:
@@ -144,7 +150,13 @@ def _paint_all(jobs: Sequence[Job], config: Config, inputs: Inputs, options: arg
 def _masks(options: argparse.Namespace) -> list[Tensor | None] | None:
     if not options.masks:
         return None
-    return [None if name == "-" else luminance(load_image(name)) for name in options.masks]
+    masks = [None if name == "-" else luminance(load_image(name)) for name in options.masks]
+    for name, mask in zip(options.masks, masks):
+        if mask is not None and not mask.any():
+            raise StyleTransferError(
+                f"the mask {quoted(name)} is black throughout: a mask is white where its style goes"
+            )
+    return masks
 
 
 def _layers(config: Config) -> list[str]:
@@ -153,9 +165,11 @@ def _layers(config: Config) -> list[str]:
     return list(load_network(config, download=False).layers)
 
 
-def estimate(job: Job, size: Size, config: Config, network: Network) -> str:
-    """What a run in a frame of (H, W) will take, in two lines: sizes, steps and seconds; memory and tiles."""
-    scales = schedule(config, size, network)
+def estimate(job: Job, size: Size, styles: Sequence[Size], config: Config, network: Network) -> str:
+    """What a run in a frame of (H, W) with styles of (H, W) will take, in two lines: sizes, steps and seconds; memory
+    and tiles.
+    """
+    scales = schedule(config, size, network, styles)
     plan = make_plan(network, config, scales[-1].size, content=job.content is not None)
     seconds = estimate_seconds(network, config, [(scale.size, scale.iterations) for scale in scales], plan.tile)
     steps = ", ".join(f"{scale.size[1]}x{scale.size[0]} {scale.iterations} steps" for scale in scales)

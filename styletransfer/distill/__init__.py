@@ -10,7 +10,7 @@ An error that both sides share does no harm, so the fit is scored on the differe
 their content and their style.
 """
 
-from .course import Fit, distill, held_out_score, new_student, packed, teacher_scale
+from .course import Fit, distill, held_out_score, new_student, packed, take_over, teacher_scale
 from .layers import fit_layers, leading_channels
 from .losses import content_difference_error, gram_difference_error, grams
 from .program import main, parse_widths
@@ -28,5 +28,6 @@ __all__ = [
     "new_student",
     "packed",
     "parse_widths",
+    "take_over",
     "teacher_scale",
 ]

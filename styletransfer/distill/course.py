@@ -7,7 +7,7 @@ import io
 import math
 import random
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -61,8 +61,8 @@ class Fit:
     seed: int = 0
     widths: tuple[Width, ...] = (
         *(24, 32, "M", 64, 64, "M", 128, 128, 0, 128, "M"),
-        *(Factored(512, 0, 128), Factored(512, 128, 144), Factored(512, 144, 160), Factored(512, 160, 192), "M"),
-        *(Factored(512, 224, 256), Factored(512, 192, 192)),
+        *(Factored(512, 0, 128), Factored(512, 128, 144), Factored(512, 176, 208), Factored(512, 208, 256), "M"),
+        *(Factored(512, 320, 384), Factored(512, 192, 192)),
     )
     style_layers: tuple[str, ...] = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
     content_layers: tuple[str, ...] = ("relu4_2", "relu3_4", "relu5_2")
@@ -89,6 +89,28 @@ def new_student(teacher: Network, fit: Fit) -> Network:
     for parameter in student.parameters():
         nn.init.zeros_(parameter)
     return student.to_working(CPU, torch.float32)
+
+
+@torch.no_grad()
+def take_over(student: Network, earlier: Mapping[str, Tensor]) -> set[str]:
+    """Give a student the layers of an earlier fit (its parameters by name) that fit it, and return their names.
+
+    A layer fits where its shapes are the same and it is told the same by the layer before: by one that was taken over,
+    too, or that has all the teacher's channels.
+    """
+    keys, whole, taken = list(student.features._modules), whole_layers(student.design.widths), set[str]()
+    follows = True
+    for layer in student.design.convolutions:
+        relu = layer.replace("conv", "relu")
+        own = dict(student.features[student.names[layer]].named_parameters(f"features.{keys[student.names[layer]]}"))
+        if relu in student.heads:
+            own.update(student.heads[relu].named_parameters(f"heads.{relu}"))
+        if follows and all(name in earlier and earlier[name].shape == value.shape for name, value in own.items()):
+            for name, value in own.items():
+                value.copy_(earlier[name])
+            taken.add(relu)
+        follows = relu in taken or relu in whole
+    return taken
 
 
 @torch.no_grad()
@@ -219,18 +241,21 @@ def distill(
     held_out: Sequence[Tensor],
     fit: Fit,
     output: Path,
+    earlier: Path | None = None,
 ) -> dict[str, float]:
     """Fit a student, going on from `output`.fit where that exists, write it to `output` and return its held-out score.
 
-    images, held_out: (1, 3, H, W) in [0, 1], each side at least `fit.crop`. The same seed gives the same student
-    where the fit is not interrupted.
+    images, held_out: (1, 3, H, W) in [0, 1], each side at least `fit.crop`; earlier: the .fit file of another fit to
+    the same teacher, with the same first 24 pictures, whose layers are taken over where they have the same shape. The
+    same seed gives the same student where the fit is not interrupted.
     """
     student = new_student(teacher, fit)
     scale = teacher_scale(teacher, images[:24], fit.layers)
     course = Course(teacher, student, images, scale, fit)
     checkpoint, first = output.with_name(output.name + ".fit"), 0
     if not checkpoint.exists():
-        fit_layers(student, teacher, [course.crop() for _ in range(fit.start)], scale)
+        done = take_over(student, torch.load(earlier, weights_only=True)["student"]) if earlier else set[str]()
+        fit_layers(student, teacher, [course.crop() for _ in range(fit.start)], scale, done)
     if "relu1_1" in student.heads:
         for module in (student.features[0], student.heads["relu1_1"]):
             module.requires_grad_(False)

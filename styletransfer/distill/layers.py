@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -18,8 +18,14 @@ FIRST_STEPS, FIRST_POSITIONS = 4000, 4096  # of Adam for the first layer and its
 
 
 @torch.no_grad()
-def fit_layers(student: Network, teacher: Network, images: Sequence[Tensor], scale: Mapping[str, Tensor]) -> None:
-    """Solve the student's convolutions and heads in turn by least squares.
+def fit_layers(
+    student: Network,
+    teacher: Network,
+    images: Sequence[Tensor],
+    scale: Mapping[str, Tensor],
+    done: Collection[str] = (),
+) -> None:
+    """Solve the student's convolutions and heads in turn by least squares, but for the layers that are `done`.
 
     A convolution predicts, from the 3x3 patches of the student's own layer before, the pre-activations of some or all
     of the teacher's channels, so that each layer makes up for the errors of the last; where there is a head, it then
@@ -44,8 +50,9 @@ def fit_layers(student: Network, teacher: Network, images: Sequence[Tensor], sca
             continue
         name = next(layer for layer, place in teacher.names.items() if place == index + 1)
         if name in student.names:
-            gram = torch.stack([moments(maps.float().relu()).second for maps in teacher_maps]).double().mean(0)
             own: Any = student.features[position]
+        if name in student.names and name not in done:
+            gram = torch.stack([moments(maps.float().relu()).second for maps in teacher_maps]).double().mean(0)
             count: int = own.out_channels
             kept = leading_channels(gram, count) if count < len(gram) else torch.arange(count)
             # Activations of RMS 1 at every layer give all weights one order of magnitude, which Adam's steps need.
@@ -57,10 +64,11 @@ def fit_layers(student: Network, teacher: Network, images: Sequence[Tensor], sca
                 solution, _ = _least_squares(_pairs(student_maps, goals))
                 own.weight.copy_(_kernel(solution[:-1], own.in_channels))
                 own.bias.copy_(solution[-1])
+        if name in student.names:
             student_maps = [own(maps.float()).relu().half() for maps in student_maps]
             position += 2
         teacher_maps = [maps.relu() for maps in teacher_maps]
-        if name in student.heads:
+        if name in student.heads and name not in done:
             head: Any = student.heads[name]
             solution, _ = _least_squares(_pairs(student_maps, (maps / scale[name] for maps in teacher_maps), side=1))
             head.weight.copy_(solution[:-1].T[:, :, None, None])

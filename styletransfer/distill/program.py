@@ -76,6 +76,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--batch", type=int, default=Fit.batch, help="crops a step")
     parser.add_argument("--crop", type=int, default=Fit.crop, help="side of a crop in pixels")
     parser.add_argument("--start", type=int, default=Fit.start, help="crops that the layers are first solved from")
+    parser.add_argument(
+        "--earlier", type=Path, help="FILE.fit of another fit: its layers of the same shape are taken over"
+    )
     parser.add_argument("--seed", type=int, default=Fit.seed)
     for name, what in (("style", "matched"), ("content", "kept, the default one first")):
         shown = ",".join(getattr(Fit, f"{name}_layers"))
@@ -109,8 +112,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         allocator.keep()
         images, held_out = read_folder(options.images, fit.crop, options.held_out.split(","))
-        distill(load_network(layers), images, held_out or list(islice(images, 4)), fit, options.output)
-    except StyleTransferError as error:
+        held_out = held_out or list(islice(images, 4))
+        distill(load_network(layers), images, held_out, fit, options.output, options.earlier)
+    except (StyleTransferError, FileNotFoundError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

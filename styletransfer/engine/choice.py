@@ -38,10 +38,11 @@ def chosen(options: argparse.Namespace) -> Engine:
         raise StyleTransferError(MISSING)
     # What Ray reads when it is imported. It sends reports of its use unless told not to.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if options.ray is None:
-        # On Linux, too, a cluster of this computer alone listens at 127.0.0.1 only, and to who has its token.
+    if options.ray is None or options.ray.startswith(("127.", "localhost:")):
+        # A cluster of this computer alone is at 127.0.0.1 on Linux, too, and not at an address that others reach.
         os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-        os.environ.setdefault("RAY_AUTH_MODE", "token")
+    if options.ray is None:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # and serves only who has its token
     from .cluster import Cluster
 
     return Cluster(options.workers, options.ray)

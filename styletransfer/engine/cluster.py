@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 import threading
 from collections import OrderedDict
@@ -91,6 +92,17 @@ def plain_errors() -> Iterator[None]:
         raise RuntimeError(str(error).splitlines()[0]) from error
 
 
+def check_reachable(address: str) -> None:
+    """Raise StyleTransferError at once where nothing listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or "/" in host or not port.isdigit():
+        raise StyleTransferError(f"the address of a Ray cluster is HOST:PORT, got {address!r:.60}")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise StyleTransferError(f"no Ray cluster at {address}: {error}") from error
+
+
 class Actor:
     """A worker of the cluster: an actor that runs a Host."""
 
@@ -137,6 +149,8 @@ class Cluster:
     """
 
     def __init__(self, workers: int | None = None, address: str | None = None) -> None:
+        if address:
+            check_reachable(address)
         cores = max(os.cpu_count() or 1, workers or 1)
         here = JobConfig(_py_driver_sys_path=sys.path)  # its workers import from where this process does
         local = {"address": "local", "num_cpus": cores, "include_dashboard": False, "job_config": here}

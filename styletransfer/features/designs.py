@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from torchvision.models.vgg import cfgs
-
 from ..config import COMPACT_STEPS, STEPS, StyleTransferError
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -60,17 +58,27 @@ class Design:
         return channels_of(self.convolutions[layer.replace("relu", "conv")])
 
 
+def _published(deep: int) -> tuple[Width, ...]:
+    """The widths of Simonyan and Zisserman (2014, table 1): the blocks from the third on have `deep` convolutions."""
+    widths: list[Width] = []
+    for channels, count in ((64, 2), (128, 2), (256, deep), (512, deep), (512, deep)):
+        widths += [*[channels] * count, "M"]
+    return tuple(widths)
+
+
+VGG16_WIDTHS, VGG19_WIDTHS = _published(3), _published(4)
+
 # The original weights take 0-255 minus the mean: in [0, 1] this is a standard deviation of 1/255.
 DESIGNS = {
-    "vgg19": Design(tuple(cfgs["E"])),
+    "vgg19": Design(VGG19_WIDTHS),
     "vgg19-caffe": Design(
-        tuple(cfgs["E"]),
+        VGG19_WIDTHS,
         mean=CAFFE_MEAN,
         std=(1 / 255,) * 3,
         bgr=True,
     ),
-    "vgg16": Design(tuple(cfgs["D"])),
-    "vgg16_bn": Design(tuple(cfgs["D"]), batch_norm=True),
+    "vgg16": Design(VGG16_WIDTHS),
+    "vgg16_bn": Design(VGG16_WIDTHS, batch_norm=True),
 }
 
 
@@ -95,7 +103,7 @@ def layer_names(widths: Sequence[Width]) -> dict[str, int]:
     return names
 
 
-VGG19_NAMES = layer_names(cfgs["E"])
+VGG19_NAMES = layer_names(VGG19_WIDTHS)
 
 
 def module_names(design: Design) -> dict[str, int]:

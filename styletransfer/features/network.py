@@ -1,6 +1,6 @@
 """The networks that compute features, cut at the deepest layer asked for, with frozen weights.
 
-All of them are VGG-shaped (Simonyan and Zisserman, 2014) and built by torchvision's own definition. The compact
+All of them are VGG-shaped (Simonyan and Zisserman, 2014), with torchvision's order of modules. The compact
 network is VGG-19 with fewer channels and some convolutions left out or factored. At each matched layer that has fewer
 channels than VGG-19's, a 1x1 head predicts VGG-19's activations in a rotated basis no wider than the layer itself. A
 rotation keeps inner products, so that Gram matrices, covariances and distances are those of the predicted activations.
@@ -15,7 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torchvision.models.vgg import make_layers
 
 from .. import winograd
 from ..config import StyleTransferError
@@ -73,7 +72,7 @@ class Network(nn.Module):
         if missing := [layer for layer in layers if layer not in (known if self.compact else self.names)]:
             raise StyleTransferError(f"network {name} has no layer {missing[0]}: it has {', '.join(known)}")
         depth = max(self.names[layer] for layer in layers) + 1
-        # Built without memory, since torchvision would draw random numbers for weights that are loaded anyway.
+        # Built without memory, since torch would draw random numbers for weights that are loaded anyway.
         with torch.device("meta"):
             self.features = _stack(design)[:depth]
             if self.compact:
@@ -180,15 +179,21 @@ class Network(nn.Module):
 
 
 def _stack(design: Design) -> nn.Sequential:
-    """All layers of a design: torchvision's, with the factored convolutions in place of the whole ones."""
-    cfg = [width if isinstance(width, str) else channels_of(width) for width in design.widths if width]
-    stack: nn.Sequential = make_layers(cfg, design.batch_norm)
-    names = module_names(design)
-    for name, width in design.convolutions.items():
-        if isinstance(width, Factored):
-            whole: Any = stack[names[name]]
-            stack[names[name]] = FactoredConv2d(whole.in_channels, width)
-    return stack
+    """All layers of a design, in torchvision's order: its weights' keys count them."""
+    modules: list[nn.Module] = []
+    channels = 3
+    for width in design.widths:
+        if isinstance(width, str):
+            modules.append(nn.MaxPool2d(2, 2))
+        elif width:
+            if isinstance(width, Factored):
+                modules.append(FactoredConv2d(channels, width))
+            else:
+                modules.append(nn.Conv2d(channels, width, 3, padding=1))
+            channels = channels_of(width)
+            modules += [nn.BatchNorm2d(channels)] if design.batch_norm else []
+            modules.append(nn.ReLU(inplace=True))
+    return nn.Sequential(*modules)
 
 
 def _with_keys_of_vgg19(stack: nn.Sequential, names: Mapping[str, int]) -> nn.Sequential:

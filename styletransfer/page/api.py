@@ -23,6 +23,7 @@ from ..studio.wording import FIELDS, NAMES
 from .controls import Bundled
 from .errors import friendly
 from .parts import HEAVY
+from .visit import in_turn, turn
 
 DESCRIBED = ("size", "style_scale", "history", "steps", "seconds", "pixels")  # limits that a caller can run into
 LARGEST = 2**53  # JavaScript's largest whole number
@@ -61,7 +62,8 @@ def add_api(server: Server, bundled: Bundled) -> None:
         with friendly():
             settings = dict(strength=strength, style_scale=brush, size=size, color=color, network=network, seed=seed)
             pictures = picture(content, "content", photos), picture(style, "style", paintings)
-            yield from painted(job_of(server, pictures, quality=quality, settings=settings))
+            job = job_of(server, pictures, quality=quality, settings=settings)
+            yield from painted(job, server)
 
     def options() -> dict[str, Any]:
         """What stylize can be asked for: networks, qualities and recipes, colours, bundled pictures, limits, defaults.
@@ -69,47 +71,39 @@ def add_api(server: Server, bundled: Bundled) -> None:
         Returns:
             The choices by parameter, the limits, and the defaults.
         """
-        return {
-            "content": named(photos),
-            "style": named(paintings),
-            "quality": list(RECIPES),
-            **{name: list(FIELDS[field].metadata["choices"]) for name, field in NAMES.items() if choices(field)},
-            "limits": {name: getattr(server.limits, name) for name in DESCRIBED},
-            "defaults": {**{name: FIELDS[field].default for name, field in NAMES.items()}, "quality": "balanced"},
-        }
+        return options_of(server.limits, bundled)
 
     with gr.Row(visible=False):
-        inputs: dict[str, Any] = {
-            name: Api(FIELDS[field].default, schema(field, server.limits), name.title())
-            for name, field in NAMES.items()
-        }
-        inputs["content"], inputs["style"] = (Api(None, file_schema(), label) for label in ("Picture", "Style"))
-        inputs["quality"] = Api("balanced", enum(RECIPES), "Quality")
-        in_order = [inputs[name] for name in inspect.signature(stylize).parameters]
+        parameters = parameters_of(server.limits)
+        in_order = [parameters[name] for name in inspect.signature(stylize).parameters]
         outputs = [gr.File(label="Result"), gr.JSON(label="Metrics")]
         trigger = gr.Button()
     trigger.click(stylize, in_order, outputs, api_name="stylize", **HEAVY)
     gr.events.api(options, api_name="options", queue=False)
 
 
-# --- what is asked for
+# --- what can be asked for
 
 
-def picture(value: Any, what: str, entries: Sequence[Mapping[str, str]]) -> str:
-    """The path of an uploaded picture, or of a bundled one given by name. Raises StyleTransferError.
+def parameters_of(limits: Limits) -> dict[str, Api]:
+    """A component for each parameter of `/stylize`, by its name, with its schema and its default."""
+    return {
+        "content": Api(None, file_schema(), "Picture"),
+        "style": Api(None, file_schema(), "Style"),
+        "quality": Api("balanced", enum(RECIPES), "Quality"),
+        **{name: Api(FIELDS[field].default, schema(field, limits), name.title()) for name, field in NAMES.items()},
+    }
 
-    Gradio has checked only the paths that carry its mark: any other could name any file of the server.
-    """
-    if value is None or isinstance(value, str):
-        known = {entry["name"]: entry["file"] for entry in entries}
-        if value not in known:
-            problem = f"unknown {what} {value!r:.60}" if value else f"there is no {what}"
-            raise StyleTransferError(f"{problem}: give a file, or one of {', '.join(known)}")
-        return known[value]
-    try:
-        return FileData.model_validate(value, context={"validate_meta": True}).path
-    except ValueError:  # pydantic's errors are ValueErrors
-        raise StyleTransferError(f"{what} is no uploaded file: upload one, with handle_file(...) in Python") from None
+
+def options_of(limits: Limits, bundled: Bundled) -> dict[str, Any]:
+    return {
+        "content": named(bundled["photos"]),
+        "style": named(bundled["styles"]),
+        "quality": list(RECIPES),
+        **{name: list(FIELDS[field].metadata["choices"]) for name, field in NAMES.items() if choices(field)},
+        "limits": {name: getattr(limits, name) for name in DESCRIBED},
+        "defaults": {**{name: FIELDS[field].default for name, field in NAMES.items()}, "quality": "balanced"},
+    }
 
 
 def schema(field: str, limits: Limits) -> dict[str, Any]:
@@ -138,6 +132,26 @@ def named(entries: Sequence[Mapping[str, str]]) -> dict[str, str]:
     return {entry["name"]: entry.get("alt", entry["title"]) for entry in entries}
 
 
+# --- what is asked for
+
+
+def picture(value: Any, what: str, entries: Sequence[Mapping[str, str]]) -> str:
+    """The path of an uploaded picture, or of a bundled one given by name. Raises StyleTransferError.
+
+    Gradio has checked only the paths that carry its mark: any other could name any file of the server.
+    """
+    if value is None or isinstance(value, str):
+        known = {entry["name"]: entry["file"] for entry in entries}
+        if value not in known:
+            problem = f"unknown {what} {value!r:.60}" if value else f"there is no {what}"
+            raise StyleTransferError(f"{problem}: give a file, or one of {', '.join(known)}")
+        return known[value]
+    try:
+        return FileData.model_validate(value, context={"validate_meta": True}).path
+    except ValueError:  # pydantic's errors are ValueErrors
+        raise StyleTransferError(f"{what} is no uploaded file: upload one, with handle_file(...) in Python") from None
+
+
 def job_of(server: Server, pictures: tuple[str, str], *, quality: Any, settings: Mapping[str, Any]) -> Job:
     """The job of a request, with every part checked. Raises StyleTransferError in the endpoint's own terms."""
     if not isinstance(quality, str):
@@ -152,16 +166,18 @@ def job_of(server: Server, pictures: tuple[str, str], *, quality: Any, settings:
 # --- the run
 
 
-def painted(job: Job) -> Iterator[tuple[str | None, dict[str, Any]]]:
+def painted(job: Job, server: Server) -> Iterator[tuple[str | None, dict[str, Any]]]:
     """The status and losses of a run as it goes, then the file. Raises StyleTransferError."""
     from ..images import read_settings
+    from ..studio.frames import Frame
     from ..studio.kept import Visit
     from ..studio.session import run
 
     visit = Visit()  # for this run alone
     try:
-        with closing(run(job, visit)) as moments:
-            for frame, _ in moments:
+        with closing(in_turn(run(job, visit, engine=server.engine), server.limits.waiting)) as news:
+            for task, moment in news:
+                frame = moment[0] if moment else Frame(turn(task))
                 yield None, {"status": frame.text, "progress": frame.progress, "losses": frame.losses}
         assert visit.current is not None
         file = visit.current.file("png")

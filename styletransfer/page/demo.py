@@ -9,6 +9,7 @@ import gradio as gr
 from starlette.middleware import Middleware
 
 from ..studio.server import Server
+from ..studio.task import LINE
 from . import look
 from .api import add_api
 from .controls import load_examples
@@ -22,6 +23,11 @@ from .parts import AT_ONCE
 from .presets import wire_presets
 from .shared import SharedLink
 
+KEPT = (
+    "Your pictures stay here for an hour after you last used them, also if you leave and come back, and are then "
+    "deleted; where many people paint, the oldest go earlier."
+)
+
 
 def build_demo(server: Server, folder: Path) -> gr.Blocks:
     """The page of a server, with the pictures of a folder of examples."""
@@ -29,7 +35,8 @@ def build_demo(server: Server, folder: Path) -> gr.Blocks:
     if folder.is_dir():
         gr.set_static_paths([folder])  # served in place, whatever the working directory is
     with gr.Blocks(title="Style Transfer", analytics_enabled=False, fill_width=True, delete_cache=(600, 3600)) as page:
-        key = gr.State(None, delete_callback=forget)
+        # Gradio encrypts it with the secret, which need not be one: the browser's storage is the visitor's own.
+        key = gr.BrowserState(None, storage_key="style-transfer-visit", secret="visit")
         with gr.Row(elem_id="head"):
             gr.HTML("<h1>Style Transfer</h1><p>Your picture, repainted.</p>")
             dark = gr.Button("◐", elem_id="dark", size="sm", min_width=40, scale=0)
@@ -38,29 +45,25 @@ def build_demo(server: Server, folder: Path) -> gr.Blocks:
                 handlers = paint_tab(server, bundled, key)
                 paint = handlers.parts
             with gr.Tab("Nine styles", id="nine"):
-                nine_tab(handlers, bundled, tabs)
+                nine_tab(handlers, tabs, page)
             with gr.Tab("Many photographs", id="many"):
-                many_tab(handlers)
+                many_tab(handlers, page)
             with gr.Tab("How it works", id="how"):
                 how_tab(server, bundled, content=paint.content, style=paint.styles[0], key=key)
             with gr.Tab("About", id="about"):
                 about_tab(server.limits)
-        gr.HTML("<p>Uploaded pictures are deleted within about an hour.</p>", elem_id="foot")
+        gr.HTML(f"<p>{KEPT}</p>", elem_id="foot")
         add_api(server, bundled)
         dark.click(None, js=look.DARK)
-        wire_presets(handlers, bundled, page)
+        wire_presets(handlers, page)
         wire_own(paint, paint.own, page)
         page.load(handlers.network_line, paint.controls["network"], paint.network_line, **AT_ONCE)
+    LINE.workers = server.engine.workers
+    for event in page.fns.values():
+        if event.concurrency_id == "paint":
+            event.concurrency_limit = LINE.workers
     page.queue(max_size=20, api_open=False)
     return page  # type: ignore[no-any-return]
-
-
-def forget(key: Any) -> None:
-    """Delete the pictures of a visit that has ended."""
-    if key:
-        from ..studio.kept import STORE
-
-        STORE.drop(key)
 
 
 def launch_options(server: Server, folder: Path) -> dict[str, Any]:

@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 def sorry(text: str) -> gr.Error:
     """An error with this sentence; Gradio shows messages as HTML, so it is escaped."""
-    return gr.Error(html.escape(text[:1].upper() + text[1:] + ".", quote=False), title="Sorry", print_exception=False)
+    return gr.Error(html.escape(text[:1].upper() + text[1:] + ".", quote=False), print_exception=False)
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import html
+import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +16,13 @@ from ..studio.server import Server
 from ..studio.wording import as_text, command, describe, file_name, nearest_recipe
 from ..studio.worker import in_worker
 from .controls import QUALITIES, Bundled
-from .crowd import check_turn
 from .errors import friendly, sorry
 from .look import curve_html, details, status
 from .parts import Parts, Updates, Values
-from .visit import visit_of
+from .visit import Display, at_work, follow, start, task_of, turn, visit_of
 
 if TYPE_CHECKING:
+    from ..studio.frames import Frame
     from ..studio.kept import Kept, Visit
 
 EXAMPLE = "A finished example. Press Paint, or drop in your photo."
@@ -46,12 +46,12 @@ class Handlers:
         goods = {parts.good[slot]: pictures[slot] for slot in slots}
         return {**pictures, **goods, **dict.fromkeys((parts.says[slot] for slot in slots), "")}
 
-    def pair(self, key: str | None, content: str | None, style: str | None) -> Updates:
+    def pair(self, key: Any, content: str | None, style: str | None) -> Updates:
         """Both slots with bundled pictures, and what there is to see of the two."""
         pictures = self.filled({self.parts.content: content, self.parts.styles[0]: style})
         return {**pictures, **self.unpainted(key, content, style)}
 
-    def unpainted(self, key: str | None, content: str | None, style: str | None, picture: Any = None) -> Updates:
+    def unpainted(self, key: Any, content: str | None, style: str | None, picture: Any = None) -> Updates:
         """The photograph in place of the result, or the finished example of the two; `picture`: it in small."""
         if visit := visit_of(key):
             visit.current = None
@@ -75,11 +75,10 @@ class Handlers:
 
     # --- a run
 
-    def run(self, values: Values) -> Iterator[Updates]:
-        """Paint what the controls ask for."""
+    def run(self, values: Values) -> Updates:
+        """Start to paint what the controls ask for."""
         with friendly():
-            job = self.job_of(values)
-        yield from self.live(values[self.parts.key], job, blend=values[self.parts.blend])
+            return self.begin(values[self.parts.key], self.job_of(values), blend=values[self.parts.blend])
 
     def job_of(self, values: Values, **changes: Any) -> Job:
         """The job that the controls ask for; `init="image"` starts from the picture that is shown."""
@@ -104,62 +103,68 @@ class Handlers:
             start=start,
         )
 
-    def more(self, key: str | None, example: int | None = None) -> Iterator[Updates]:
+    def more(self, key: Any, example: int | None = None) -> Updates:
         """Continue the picture that is shown: to the end of a run that was stopped, or some steps further."""
         with friendly():
             key, kept = self.showing(key, example)
             from ..studio.session import continuation
 
             job, resume = continuation(kept)
-        note = "" if resume else "The optimiser starts anew from the picture · "
-        yield from self.live(key, job, settings=kept.settings, blend=kept.blend, resume=resume, note=note)
+            note = "" if resume else "The optimiser starts anew from the picture · "
+            options: Any = {"settings": kept.settings, "blend": kept.blend, "resume": resume, "note": note}
+            return {**self.begin(key, job, **options), self.parts.example: None}
 
-    def finer(self, key: str | None, example: int | None = None) -> Iterator[Updates]:
+    def finer(self, key: Any, example: int | None = None) -> Updates:
         """Paint the picture that is shown at the next size."""
         with friendly():
             key, kept = self.showing(key, example)
             job = kept.job.finer(kept.raw.numpy())
             settings = replace(kept.settings, size=job.config.size)
-        yield from self.live(key, job, settings=settings, blend=kept.blend)
+            return {**self.begin(key, job, settings=settings, blend=kept.blend), self.parts.example: None}
 
-    def live(self, key: str | None, job: Job, *, note: str = "", **options: Any) -> Iterator[Updates]:
-        """Paint a job and yield what the page shows of it; options as for the studio's `run`."""
-        from ..studio.kept import STORE, Visit
-        from ..studio.session import network_words, run
+    def begin(self, key: Any, job: Job, **options: Any) -> Updates:
+        """Start a run of the visit: Paint becomes Stop, and buttons that need a finished picture are disabled. Options
+        are the studio's.
+        """
+        from ..studio.session import run
 
-        parts, visit = self.parts, STORE.get(key) or Visit()
-        anew = job.start is None and options.get("resume") is None
-        stored = None
-        yield {parts.state: status(f"{note}Getting ready", 0)}
-        with friendly(), closing(run(job, visit, note=note, **options)) as moments:
-            for frame, kept in moments:
-                updates: Updates = {parts.state: status(f"{note}{frame.told}", frame.progress)}
-                if kept is None or frame.raw is None:
-                    if kept is not None and anew:  # the visitor's own picture, until there is a painted one
-                        updates |= {parts.result: (kept.before, kept.before), parts.example: None}
-                    yield updates
-                    continue
-                stored = stored or STORE.keep(key, visit)
-                updates |= {
-                    parts.key: stored,
-                    parts.example: None,
-                    parts.result: (kept.before, kept.preview()),
-                    parts.details: details(f"{frame.text} · {network_words(frame.metadata)}"),
-                }
-                if frame.curve:
-                    updates[parts.curve] = curve_html(frame.curve)
-                yield updates
+        parts, waiting, engine = self.parts, self.server.limits.waiting, self.server.engine
+        key = start(key, "paint", lambda visit: run(job, visit, engine=engine, **options), work=job, waiting=waiting)
+        return {**self._buttons(running=True), parts.state: status("Waiting for its turn", 0), parts.key: key}
+
+    def follow(self, key: Any) -> Iterator[Updates]:
+        """What the page shows of the visit's run, until it has ended."""
+        for task, moment in follow(key, "paint"):
+            yield {self.parts.state: status(turn(task), 0)} if moment is None else self.moment(*moment)
+
+    def moment(self, frame: Frame, kept: Kept | None) -> Updates:
+        """What the page shows of a frame: the photograph, until there is a painted picture."""
+        from ..studio.session import network_words
+
+        parts = self.parts
+        updates: Updates = {parts.state: status(frame.told, frame.progress)}
+        if kept is not None:
+            picture = kept.preview() if kept.metadata else kept.before
+            updates |= {parts.result: (kept.before, picture), parts.example: None}
+        if frame.metadata:
+            updates[parts.details] = details(f"{frame.text} · {network_words(frame.metadata)}")
+        if frame.curve:
+            updates[parts.curve] = curve_html(frame.curve)
+        return updates
 
     # --- around a run
 
-    def begin(self, request: gr.Request) -> Updates:
-        """Paint becomes Stop, and buttons that need a finished picture are disabled."""
-        check_turn(request, self.server.limits.waiting)
-        return {**self._buttons(running=True), self.parts.state: status("waiting for its turn", 0)}
+    @property
+    def display(self) -> Display:
+        """How the tab shows its run."""
+        parts = self.parts
+        return Display("paint", parts.key, self.follow, parts.seen, self.finish, parts.shown, also=parts.example)
 
-    def finish(self, key: str | None, example: int | None = None) -> Updates:
+    def finish(self, key: Any, example: int | None = None) -> Updates:
         """After a run, a stop or a failure: show the last picture and what can be done with it."""
         parts, visit = self.parts, visit_of(key)
+        if at_work(key, "paint"):  # another one, started meanwhile
+            return {**self._buttons(running=True), parts.state: status("Painting", 0)}
         kept = visit.current if visit else None
         buttons = self._buttons(running=False, kept=kept, example=example)
         if visit is None or kept is None or example is not None:
@@ -171,6 +176,46 @@ class Handlers:
             parts.command: command_of(kept),
             parts.visit: history(visit),
         }
+
+    # --- a visit that comes back
+
+    def found(self, key: Any) -> Updates:
+        """What the visit has: its results, and the run at work or the last picture, with pictures and settings."""
+        visit, task = visit_of(key), task_of(key, "paint")
+        kept = visit.current if visit else None
+        if task is not None and not task.ended and (kept is None or kept.job is not task.work):
+            pictures = self.pictures_of(task.work)
+            unpainted = self.pane(None, pictures[self.parts.content])
+            found = {**unpainted, **pictures, **self.fill(task.work.config)}
+        elif kept is not None:
+            found = {**self.pictures_of(kept.job), **self.fill(kept.settings, kept.blend)}
+            found[self.parts.result] = kept.before, kept.preview()
+        else:
+            return self.strip(key)
+        return {**found, **self.finish(key), self.parts.example: None, **self.strip(key)}
+
+    def strip(self, key: Any) -> Updates:
+        """The results of the visit."""
+        visit = visit_of(key)
+        return {self.parts.visit: history(visit)} if visit and visit.results else {}
+
+    def pictures_of(self, job: Job) -> Updates:
+        """The pictures of a job in their places, those of them that are still here."""
+        files = [path if os.path.isfile(path) else None for path in (job.content, *job.styles)]
+        return self.filled(dict(zip((self.parts.content, *self.parts.styles), [*files, *[None] * MAX_STYLES])))
+
+    def bring_back(self, key: Any, event: gr.SelectData) -> Updates:
+        """Show an earlier result, with its pictures and settings."""
+        visit = visit_of(key)
+        index = -1 if visit is None else len(visit.results) - 1 - int(event.index)
+        if visit is None or not 0 <= index < len(visit.results):
+            raise sorry("this picture is no longer kept here")
+        if at_work(key, "paint"):
+            raise sorry(BUSY)
+        visit.current = visit.results[index]
+        return self.found(key)
+
+    # --- the picture that is shown
 
     def _buttons(self, running: bool, **shown: Any) -> Updates:
         """Paint or Stop, and what can be done with the picture that is shown."""
@@ -192,20 +237,20 @@ class Handlers:
             parts.finer: gr.update(value=label, interactive=able and size < most),
         }
 
-    def showing(self, key: str | None, example: int | None) -> tuple[str, Kept]:
+    def showing(self, key: Any, example: int | None) -> tuple[Any, Kept]:
         """The visit's key and the picture that is shown; a finished example becomes a picture of the visit.
 
         Raises StyleTransferError where the picture is no longer kept.
         """
         if example is None:
-            return str(key), current(key)
+            return key, current(key)
         from ..studio.kept import STORE, Visit, finished_example
 
-        entry, visit = self.bundled["results"][example], STORE.get(key) or Visit()
+        entry, visit = self.bundled["results"][example], visit_of(key) or Visit()
         visit.current = finished_example(self.server, entry["content"], entry["style"], entry["file"])
         return STORE.keep(key, visit), visit.current
 
-    def tint(self, key: str | None, example: int | None, color: str, blend: float) -> Any:
+    def tint(self, key: Any, example: int | None, color: str, blend: float) -> Any:
         """The picture that is shown in other colours, or blended with the photograph."""
         visit = visit_of(key)
         if example is None and (visit is None or visit.current is None):
@@ -215,29 +260,15 @@ class Handlers:
             kept.settings, kept.blend = replace(kept.settings, color=color), min(100.0, max(0.0, float(blend)))
             return {self.parts.key: key, self.parts.example: None, self.parts.result: (kept.before, kept.look())}
 
-    def save(self, kind: str) -> Callable[..., tuple[str, None, str]]:
+    def save(self, kind: str) -> Callable[..., tuple[Any, None, str]]:
         """A handler that makes the file of this kind."""
 
-        def make(key: str | None, example: int | None = None) -> tuple[str, None, str]:
+        def make(key: Any, example: int | None = None) -> tuple[Any, None, str]:
             with friendly():
                 key, kept = self.showing(key, example)
                 return key, None, kept.file(kind)
 
         return make
-
-    def bring_back(self, key: str | None, event: gr.SelectData) -> Updates:
-        """Show an earlier result, with its pictures and settings."""
-        parts, visit = self.parts, visit_of(key)
-        index = -1 if visit is None else len(visit.results) - 1 - int(event.index)
-        if visit is None or not 0 <= index < len(visit.results):
-            raise sorry("this picture is no longer kept here")
-        if visit.running:
-            raise sorry(BUSY)
-        visit.current = kept = visit.results[index]
-        job = kept.job
-        styles = dict(zip(parts.styles, [*job.styles, *[None] * MAX_STYLES]))
-        pictures = self.filled({parts.content: job.content, **styles})
-        return {**self.finish(key), parts.example: None, **pictures, **self.fill(kept.settings, kept.blend)}
 
     # --- settings
 
@@ -286,7 +317,7 @@ class Handlers:
 # --- what a visit has
 
 
-def current(key: str | None) -> Kept:
+def current(key: Any) -> Kept:
     """The picture that is shown. Raises StyleTransferError where it is no longer kept."""
     visit = visit_of(key)
     if visit is None or visit.current is None:

@@ -12,20 +12,22 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from ..studio.server import Limits
+from ..studio.task import LINE
 from .crowd import jobs
 
 
-def add_health(demo: gr.Blocks, web_app: Any, limits: Limits) -> None:
+def add_health(demo: gr.Blocks, web_app: Any, limits: Limits, workers: int = 1) -> None:
     """Answer `/healthz` in a running web application, ahead of Gradio's own addresses."""
 
     def health(request: Request) -> JSONResponse:
-        waiting, running = jobs(demo)
+        tasks, asked = len(LINE.tasks), len(jobs(demo, "paint")[0])
         return JSONResponse(
             {
                 "status": "ok",
                 "ready": "styletransfer.transfer" in sys.modules,  # torch is here
-                "running": len(running),
-                "waiting": len(waiting),
+                "workers": workers,
+                "running": min(tasks, workers),
+                "waiting": max(tasks - workers, 0) + asked,
                 "limits": dataclasses.asdict(limits),
             }
         )

@@ -18,12 +18,11 @@ from ..studio.server import Limits, Server
 from ..studio.wording import describe
 from ..studio.worker import in_worker
 from .controls import Bundled, chooser, thumbnails
-from .crowd import check_turn
 from .errors import friendly
 from .inputs import Picture
 from .look import status
 from .parts import AT_ONCE, HEAVY, Updates
-from .visit import visit_of
+from .visit import in_turn, turn, visit_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +47,7 @@ def text(name: str) -> str:
 # --- the tabs
 
 
-def how_tab(server: Server, bundled: Bundled, *, content: Any, style: Any, key: gr.State) -> None:
+def how_tab(server: Server, bundled: Bundled, *, content: Any, style: Any, key: Any) -> None:
     """Fill the tab that is being built; `content`, `style` and `key` are components of the Paint tab."""
     first: Mapping[str, str] = next(iter(bundled["results"]), {})
     gr.HTML(text("how"), elem_classes="explain")
@@ -71,15 +70,15 @@ def how_tab(server: Server, bundled: Bundled, *, content: Any, style: Any, key: 
     def buttons(running: bool) -> Updates:
         return {show: gr.update(visible=not running), stop: gr.update(visible=running)}
 
-    def begin(request: gr.Request) -> Updates:
-        check_turn(request, server.limits.waiting)
+    def begin() -> Updates:
         return {**buttons(running=True), state: status("waiting for its turn", 0)}
 
     def explain(content: Any, style: Any, key: Any) -> Iterator[Updates]:
         result = result_of((content, style), key, bundled["results"])
-        with closing(explained(content, style, limits=server.limits, result=result)) as updates:
-            for update in updates:
-                yield {outputs[name]: value for name, value in update.items()}
+        updates = explained(content, style, limits=server.limits, result=result)
+        with friendly(), closing(in_turn(together(updates), server.limits.waiting)) as news:
+            for task, latest in news:
+                yield {outputs[name]: value for name, value in (latest or {"status": status(turn(task), 0)}).items()}
 
     take.click(lambda *pair: pair, [content, style], chosen, **AT_ONCE)
     begun = show.click(begin, None, [show, stop, state], **AT_ONCE)
@@ -145,6 +144,14 @@ def explained(
             yield {"status": status(f"picture {number} of {total}", number / total), row.kind: row.html()}
         used = describe(network.name, network.reason, network.mean.device.type)
         yield {"status": status(f"Done in {time.monotonic() - began:.0f} s · {used}")}
+
+
+def together(updates: Iterator[dict[str, str]]) -> Generator[dict[str, str], None, None]:
+    """All that has changed so far, with each update: who follows may miss some."""
+    changed: dict[str, str] = {}
+    for update in updates:
+        changed = {**changed, **update}
+        yield changed
 
 
 def network_in_use(limits: Limits) -> Any:

@@ -13,6 +13,7 @@ HERE = Path(__file__).parent
 CSS = "".join(path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.css")))
 SCRIPT = (HERE / "page.js").read_text(encoding="utf-8")  # called when the page is there
 
+UNSAVED = "() => { window.unsaved = true }"  # until the picture is downloaded, copied or shared
 DARK = """() => {
   const dark = document.body.classList.toggle('dark')
   localStorage.setItem('styletransfer.theme', dark ? 'dark' : 'light')
@@ -22,6 +23,7 @@ RANDOM = "() => Math.floor(Math.random() * 2 ** 31)"
 # Downloads the file that was made for this click.
 FETCH = """file => {
   if (!file) return
+  window.unsaved = false
   const link = document.createElement('a')
   link.href = file.url
   link.download = file.orig_name || file.path.split('/').pop()
@@ -35,6 +37,7 @@ COPY = """async file => {
   try {
     const picture = await (await fetch(file.url)).blob()
     await navigator.clipboard.write([new ClipboardItem({'image/png': picture})])
+    window.unsaved = false
     return 'The picture is copied.'
   } catch { return 'The browser did not let the picture be copied: press Save instead.' }
 }"""
@@ -43,7 +46,10 @@ SEND = """async file => {
   const name = file.orig_name || file.path.split('/').pop()
   const picture = new File([await (await fetch(file.url)).blob()], name, {type: 'image/png'})
   if (!navigator.canShare?.({files: [picture]})) return 'This browser has no share sheet: press Save instead.'
-  try { await navigator.share({files: [picture]}) } catch {}
+  try {
+    await navigator.share({files: [picture]})
+    window.unsaved = false
+  } catch {}
   return ''
 }"""
 # A link that presets the page, which also becomes the page's own address.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from .errors import friendly
 from .handlers import Handlers, history
 from .look import FETCH, status
 from .parts import AT_ONCE, PRIVATE, Updates, Values
-from .visit import follow, start, stop, task_of, turn, visit_of, wire_task
+from .visit import BEGIN, Display, follow, start, stop, task_of, turn, visit_of
 
 if TYPE_CHECKING:
     from ..studio.series import Place, Series
@@ -27,9 +28,22 @@ HINT = (
 )
 
 
-def many_tab(handlers: Handlers) -> None:
+def many_tab(handlers: Handlers, page: gr.Blocks) -> None:
     """Lay the tab out and wire it up; the other picture and all settings are those of the Paint tab."""
-    paint, waiting = handlers.parts, handlers.server.limits.waiting
+    many, paint = lay_many(handlers), handlers.parts
+    changed = [many.files, many.halt, many.grid, many.state, paint.key]
+    begun = many.go.click(many.begin, {*paint.inputs, many.kind, many.files}, changed, **BEGIN)
+    seen = [many.state, many.grid, many.save, paint.visit]
+    display = Display("many", paint.key, many.follow, seen, many.finish, [many.halt, *seen])
+    display.after(begun.success)
+    display.when_opened(page)
+    many.halt.click(stop("many"), paint.key, None, **AT_ONCE)
+    file = gr.File(visible="hidden", elem_id="many-file")
+    made = many.save.click(many.archive, paint.key, file, concurrency_limit=2, **PRIVATE)
+    made.success(None, file, None, js=FETCH)
+
+
+def lay_many(handlers: Handlers) -> Many:
     gr.HTML(f"<p>{HINT}</p>", elem_classes="hint", padding=False)
     kind = gr.Radio(
         [("Many photographs", "content"), ("Many styles", "style")], value="content", show_label=False,
@@ -45,67 +59,79 @@ def many_tab(handlers: Handlers) -> None:
         label="Pictures", show_label=False, columns=3, height="auto", allow_preview=False, interactive=False,
         buttons=[], elem_id="many-grid", elem_classes="places", object_fit="contain",
     )  # fmt: skip
-    file = gr.File(visible="hidden", elem_id="many-file")
+    return Many(handlers, kind, files, go, halt, save, state, grid)
 
-    def begin(values: Values, request: gr.Request) -> Updates:
+
+@dataclass(frozen=True)
+class Many:
+    """The tab's components, and the handlers of their events."""
+
+    handlers: Handlers
+    kind: gr.Radio
+    files: gr.File
+    go: gr.Button
+    halt: gr.Button
+    save: gr.Button
+    state: gr.HTML
+    grid: gr.Gallery
+
+    def begin(self, values: Values) -> Updates:
+        """Start to paint the pictures that were dropped, or add them to those being painted."""
         from ..studio.series import Series
         from ..studio.series import pictures as painted
 
+        handlers, paint = self.handlers, self.handlers.parts
         with friendly():
-            added = places(handlers, values, values[files] or (), values[kind])
+            added = places(handlers, values, values[self.files] or (), values[self.kind])
             series = running(values[paint.key])
             check_number(len(added) + (len(series.places) if series else 0))
             key = values[paint.key]
             if series is None or not series.add(added):
-                series, blend = Series(added), values[paint.blend]
-                make = partial(painted, series, blend=blend)
-                key = start(key, "many", make, request, work=series, waiting=waiting, pictures=len(added))
+                series, server = Series(added), handlers.server
+                make = partial(painted, series, blend=values[paint.blend], engine=server.engine)
+                key = start(key, "many", make, work=series, waiting=server.limits.waiting, pictures=len(added))
         return {
-            files: None,
-            halt: gr.update(interactive=True),
-            grid: pictures(series),
-            state: status("Waiting for its turn", 0),
+            self.files: None,
+            self.halt: gr.update(interactive=True),
+            self.grid: pictures(series),
+            self.state: status("Waiting for its turn", 0),
             paint.key: key,
         }
 
-    def show(key: Any) -> Iterator[Updates]:
+    def follow(self, key: Any) -> Iterator[Updates]:
+        """The pictures so far, until all are painted; finished ones are also results of the visit."""
         results = 0
         for task, latest in follow(key, "many"):
             series, visit = task.work, visit_of(key)
             text = turn(task) if latest is None else words(series)
             updates = {
-                state: status(text, series.progress),
-                grid: pictures(series),
-                save: gr.update(interactive=bool(series.files)),
+                self.state: status(text, series.progress),
+                self.grid: pictures(series),
+                self.save: gr.update(interactive=bool(series.files)),
             }
             if visit and len(visit.results) != results:
-                results, updates[paint.visit] = len(visit.results), history(visit)
+                results, updates[self.handlers.parts.visit] = len(visit.results), history(visit)
             yield updates
 
-    def finish(key: Any) -> Updates:
+    def finish(self, key: Any) -> Updates:
+        """What the visit has of its pictures."""
         task, visit = task_of(key, "many"), visit_of(key)
         if task is None or visit is None:
-            return {halt: gr.update(interactive=False), state: status("")}
+            return {self.halt: gr.update(interactive=False), self.state: status("")}
         return {
-            halt: gr.update(interactive=not task.ended),
-            save: gr.update(interactive=bool(task.work.files)),
-            state: status(ending(task)),
-            grid: pictures(task.work, task.ended),
-            paint.visit: history(visit),
+            self.halt: gr.update(interactive=not task.ended),
+            self.save: gr.update(interactive=bool(task.work.files)),
+            self.state: status(ending(task) if task.ended else words(task.work)),
+            self.grid: pictures(task.work, task.ended),
+            self.handlers.parts.visit: history(visit),
         }
 
-    def make(key: Any) -> str:
+    def archive(self, key: Any) -> str:
+        """A file with all finished pictures."""
         with friendly():
             if (task := task_of(key, "many")) is None:
                 raise StyleTransferError("these pictures are no longer kept here: paint them once more")
             return str(task.work.zip())
-
-    begun = go.click(begin, {*paint.inputs, kind, files}, [files, halt, grid, state, paint.key], **AT_ONCE)
-    shown = [state, grid, save, paint.visit]
-    wire_task(paint.key, begun, show, finish, shown, [halt, *shown])
-    halt.click(stop("many"), paint.key, None, **AT_ONCE)
-    made = save.click(make, paint.key, file, concurrency_limit=2, **PRIVATE)
-    made.success(None, file, None, js=FETCH)
 
 
 def places(handlers: Handlers, values: Values, paths: Sequence[str], kind: str) -> list[Place]:

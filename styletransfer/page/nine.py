@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from ..recipes import RECIPES
 from ..studio.job import MAX_STYLES
-from .controls import QUALITY, Bundled
+from .controls import QUALITY
 from .errors import friendly, sorry
 from .handlers import Handlers
 from .look import status
 from .paint import wire_run
-from .parts import AT_ONCE, Updates, Values
-from .visit import follow, start, stop, task_of, turn, wire_task
+from .parts import AT_ONCE, PRIVATE, Updates, Values
+from .visit import BEGIN, Display, at_work, follow, start, stop, task_of, turn
 
 if TYPE_CHECKING:
     from ..studio.series import Place, Series
@@ -24,15 +26,29 @@ SIZE = 192
 STRENGTHS, BRUSHES = (30.0, 50.0, 75.0), (0.5, 1.0, 1.6)
 WAYS = tuple((strength, brush) for strength in STRENGTHS for brush in BRUSHES)
 DRAFT = {**{name: getattr(RECIPES["draft"], name) for name in QUALITY}, "size": SIZE, "iterations": (30, 20, 10)}
+PICKED = "strength", "style_scale"  # settings of a draft that is picked
 HINT = "The photograph of the Paint tab, painted small. Pick the one that you like: it is painted in full."
 PICK = "Pick the one that you like: it is painted in full."
 
 
-def nine_tab(handlers: Handlers, bundled: Bundled, tabs: gr.Tabs) -> None:
+def nine_tab(handlers: Handlers, tabs: gr.Tabs, page: gr.Blocks) -> None:
     """Lay the tab out and wire it up; pictures and all other settings are those of the Paint tab."""
-    paint, waiting = handlers.parts, handlers.server.limits.waiting
+    drafts = lay_nine(handlers, tabs)
+    paint, shown = handlers.parts, [drafts.go, drafts.halt, drafts.state]
+    begun = drafts.go.click(drafts.begin, {*paint.inputs, drafts.kind}, [*shown, paint.key], **BEGIN)
+    seen, ended = [drafts.state, drafts.grid], [*shown, drafts.grid]
+    display = Display("nine", paint.key, drafts.follow, seen, drafts.finish, ended, precious=False)
+    display.after(begun.success)
+    display.when_opened(page)
+    drafts.halt.click(stop("nine"), paint.key, None, **AT_ONCE)
+    chosen = [*paint.pictures, *(paint.controls[name] for name in PICKED), tabs]
+    picked = drafts.grid.select(drafts.pick, paint.key, chosen, **PRIVATE)
+    wire_run(handlers, picked.success, handlers.run, paint.inputs)
+
+
+def lay_nine(handlers: Handlers, tabs: gr.Tabs) -> Nine:
     gr.HTML(f"<p>{HINT}</p>", elem_classes="hint", padding=False)
-    choices = [("Nine styles", "styles"), ("This style in nine ways", "ways")][not bundled["styles"] :]
+    choices = [("Nine styles", "styles"), ("This style in nine ways", "ways")][not handlers.bundled["styles"] :]
     kind = gr.Radio(choices, value=choices[0][1], show_label=False, container=False, elem_id="nine-kind")
     with gr.Row(elem_id="nine-row"):
         go = gr.Button("Paint nine", variant="primary", elem_id="nine-run")
@@ -42,55 +58,62 @@ def nine_tab(handlers: Handlers, bundled: Bundled, tabs: gr.Tabs) -> None:
         label="Drafts", show_label=False, columns=3, height="auto", allow_preview=False, interactive=False,
         buttons=[], elem_id="nine-grid", elem_classes="places", object_fit="contain",
     )  # fmt: skip
+    return Nine(handlers, tabs, kind, go, halt, state, grid)
 
-    def buttons(running: bool) -> Updates:
-        return {go: gr.update(interactive=not running), halt: gr.update(interactive=running)}
 
-    def begin(values: Values, request: gr.Request) -> Updates:
+@dataclass(frozen=True)
+class Nine:
+    """The tab's components, and the handlers of their events."""
+
+    handlers: Handlers
+    tabs: gr.Tabs
+    kind: gr.Radio
+    go: gr.Button
+    halt: gr.Button
+    state: gr.HTML
+    grid: gr.Gallery
+
+    def begin(self, values: Values) -> Updates:
+        """Start to paint the drafts."""
         from ..studio.series import Series, drafts
 
+        handlers, paint = self.handlers, self.handlers.parts
         with friendly():
-            styles = bundled["styles"] if values[kind] == "styles" else None
-            series = Series(places(handlers, values, styles))
-            blend = values[paint.blend]
-            options: Any = {"work": series, "waiting": waiting}
-            key = start(values[paint.key], "nine", lambda _: drafts(series, blend), request, **options)
-        return {**buttons(running=True), state: status("Waiting for its turn", 0), paint.key: key}
+            styles = handlers.bundled["styles"] if values[self.kind] == "styles" else None
+            series, server = Series(places(handlers, values, styles)), handlers.server
+            make = partial(drafts, series, values[paint.blend], server.engine)
+            key = start(values[paint.key], "nine", lambda _: make(), work=series, waiting=server.limits.waiting)
+        return {**self._buttons(running=True), self.state: status("Waiting for its turn", 0), paint.key: key}
 
-    def show(key: Any) -> Iterator[Updates]:
+    def follow(self, key: Any) -> Iterator[Updates]:
+        """The drafts so far, until all are there."""
         for task, latest in follow(key, "nine"):
             text = turn(task) if latest is None else words(task.work)
-            yield {state: status(text, task.work.progress), grid: pictures(task.work)}
+            yield {self.state: status(text, task.work.progress), self.grid: pictures(task.work)}
 
-    def finish(key: Any) -> Updates:
-        task = task_of(key, "nine")
+    def finish(self, key: Any) -> Updates:
+        """What the visit has of its drafts."""
+        task, buttons = task_of(key, "nine"), self._buttons(at_work(key, "nine"))
         if task is None or task.latest is None:
-            return {**buttons(running=False), state: status("Stopped." if task and task.stopped else "")}
-        text = f"Stopped. {PICK}" if task.stopped else PICK
-        return {**buttons(running=False), state: status(text), grid: pictures(task.work)}
+            return {**buttons, self.state: status("Stopped." if task and task.stopped else "")}
+        text = words(task.work) if not task.ended else f"Stopped. {PICK}" if task.stopped else PICK
+        return {**buttons, self.state: status(text), self.grid: pictures(task.work)}
 
-    begun = go.click(begin, {*paint.inputs, kind}, [go, halt, state, paint.key], **AT_ONCE)
-    wire_task(paint.key, begun, show, finish, [state, grid], [go, halt, state, grid])
-    halt.click(stop("nine"), paint.key, None, **AT_ONCE)
-
-    def pick(key: Any, event: gr.SelectData) -> Updates:
+    def pick(self, key: Any, event: gr.SelectData) -> Updates:
         """Style, strength and brush size of the draft clicked, and the Paint tab to look at."""
-        task = task_of(key, "nine")
+        task, paint = task_of(key, "nine"), self.handlers.parts
         if task is None or not 0 <= int(event.index) < len(task.work.places):
             raise sorry("these drafts are no longer kept here: paint them once more")
         task.stop()
         job = task.work.places[int(event.index)].job
-        names = "strength", "style_scale"
         return {
-            **dict(zip(paint.styles, [*job.styles, *[None] * MAX_STYLES])),
-            **{paint.controls[name]: getattr(job.config, name) for name in names},
-            tabs: gr.Tabs(selected="paint"),
+            **self.handlers.filled(dict(zip(paint.styles, [*job.styles, *[None] * MAX_STYLES]))),
+            **{paint.controls[name]: getattr(job.config, name) for name in PICKED},
+            self.tabs: gr.Tabs(selected="paint"),
         }
 
-    chosen = [*paint.styles, paint.controls["strength"], paint.controls["style_scale"], tabs]
-    picked = grid.select(pick, paint.key, chosen, **AT_ONCE)
-    full = wire_run(handlers, picked.success, handlers.run, paint.inputs)
-    paint.stop.click(None, cancels=[full])
+    def _buttons(self, running: bool) -> Updates:
+        return {self.go: gr.update(interactive=not running), self.halt: gr.update(interactive=running)}
 
 
 def places(handlers: Handlers, values: Values, styles: Sequence[Mapping[str, str]] | None) -> list[Place]:

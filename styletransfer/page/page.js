@@ -20,6 +20,12 @@
   if (status) new MutationObserver(entitle).observe(status, {subtree: true, childList: true, attributes: true})
   addEventListener('visibilitychange', () => { if (!document.hidden && !running) document.title = name })
 
+  // Leaving the page with a picture that has not been saved asks once.
+  addEventListener('beforeunload', event => {
+    if (window.unsaved) event.preventDefault()
+    window.unsaved = false
+  })
+
   // Control or Command with Enter paints, Escape stops.
   const press = selector => { const button = find(selector); if (button?.checkVisibility()) button.click() }
   addEventListener('keydown', event => {
@@ -60,4 +66,32 @@
     slider.dispatchEvent(new Event('input', {bubbles: true}))
   }
   for (const kind of ['pointerup', 'pointercancel']) addEventListener(kind, lift, true)
+
+  // The line between photograph and painting, by keyboard: Gradio's listens to the mouse alone.
+  const line = find('#result [data-testid=slider]')
+  const percent = () => {
+    const painting = find('#result img.fixed')
+    return Math.round(parseFloat(painting?.style.clipPath.split(' ').pop()) || 0)
+  }
+  const tell = () => line.setAttribute('aria-valuenow', percent())
+  const move = share => {
+    const box = find('#result img.fixed').getBoundingClientRect()
+    const at = x => ({bubbles: true, view: window, clientX: box.x + x * box.width, clientY: box.y + box.height / 2})
+    line.dispatchEvent(new MouseEvent('mousedown', at(percent() / 100)))
+    window.dispatchEvent(new MouseEvent('mousemove', at(share)))
+    window.dispatchEvent(new MouseEvent('mouseup', at(share)))
+  }
+  if (line) {
+    const attributes = {role: 'slider', tabindex: 0, 'aria-label': 'Photo or painting', 'aria-valuemin': 0, 'aria-valuemax': 100}
+    for (const [name, value] of Object.entries(attributes)) line.setAttribute(name, value)
+    tell()
+    const moves = {subtree: true, attributes: true, attributeFilter: ['style']}
+    new MutationObserver(tell).observe(find('#result'), moves)
+    line.addEventListener('keydown', event => {
+      const to = {ArrowLeft: percent() - 5, ArrowRight: percent() + 5, Home: 0, End: 100}[event.key]
+      if (to === undefined || !find('#result img.fixed')?.style.clipPath) return  // or not there yet
+      event.preventDefault()
+      move(Math.min(100, Math.max(0, to)) / 100)
+    })
+  }
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gradio as gr
@@ -30,15 +30,16 @@ from .handlers import EXAMPLE, UNPAINTED, Handlers
 from .inputs import Canvas
 from .mix import lay_mix
 from .own import lay_own
-from .parts import AT_ONCE, HEAVY, PRIVATE, Parts, Updates
+from .parts import AT_ONCE, PRIVATE, Parts, Updates
 from .pictures import lay_examples, lay_pictures, wire_pictures
+from .visit import BEGIN, stop
 
 BRUSH_COLORS: Any = [(color, 0.5) for color in COLORS]  # the photograph shows through
 BRUSHES = ("Pink", "Blue", "Amber", "Green")
 FILES = {"png": "Save", "jpg": "Save JPEG", "webp": "Save timelapse"}
 
 
-def paint_tab(server: Server, bundled: Bundled, key: gr.State) -> Handlers:
+def paint_tab(server: Server, bundled: Bundled, key: Any) -> Handlers:
     """Lay the tab out and wire it up."""
     first: Mapping[str, str] = next(iter(bundled["results"]), {})
     parts = Parts()
@@ -249,25 +250,16 @@ def lay_command(parts: Parts) -> None:
 
 def wire_runs(handlers: Handlers) -> None:
     """Paint, Keep painting and Enlarge: one Stop stops all of them, and what comes after them is the same."""
-    parts = handlers.parts
-    shown = [parts.key, parts.example]
-    runs = [
-        wire_run(handlers, parts.run.click, handlers.run, parts.inputs),
-        wire_run(handlers, parts.more.click, handlers.more, shown),
-        wire_run(handlers, parts.finer.click, handlers.finer, shown),
-    ]
+    parts, shown = handlers.parts, [handlers.parts.key, handlers.parts.example]
+    wire_run(handlers, parts.run.click, handlers.run, parts.inputs)
+    wire_run(handlers, parts.more.click, handlers.more, shown)
+    wire_run(handlers, parts.finer.click, handlers.finer, shown)
     parts.run.click(None, js=look.SHOW)
-    parts.stop.click(None, cancels=runs)
+    parts.stop.click(stop("paint"), parts.key, None, **AT_ONCE)
 
 
-def wire_run(
-    handlers: Handlers, trigger: Callable[..., Any], run: Callable[..., Iterator[Updates]], inputs: Any
-) -> Any:
-    """Have an event start a run, and return the event to cancel."""
+def wire_run(handlers: Handlers, trigger: Callable[..., Any], begin: Callable[..., Updates], inputs: Any) -> None:
+    """Have an event start a run, follow it, and finish."""
     parts = handlers.parts
-    options: Any = {"show_progress": "minimal", "show_progress_on": [parts.state], "api_visibility": "private"}
-    begun = trigger(handlers.begin, None, [*parts.buttons, parts.state], concurrency_limit=None, **PRIVATE)
-    running = begun.success(run, inputs, parts.live, **HEAVY, **options)
-    for end in (running.success, running.failure):  # one of them happens, whatever ends the run
-        end(handlers.finish, [parts.key, parts.example], parts.shown, **AT_ONCE)
-    return running
+    begun = trigger(begin, inputs, [parts.key, *parts.buttons, parts.state, parts.example], **BEGIN)
+    handlers.display.after(begun.success)

@@ -20,7 +20,7 @@ Updates = dict[Any, Any]  # what a handler returns: new values of components; th
 class Parts:
     """The components of the Paint tab: set by the layout, and used by handlers as keys of what they read and change."""
 
-    key: gr.State  # of the visit, once there is something to keep
+    key: Any  # of the visit, which the browser stores
     example: gr.State  # number of the finished example that is shown and not kept yet
     content: Picture
     styles: list[Picture]
@@ -79,9 +79,9 @@ class Parts:
         return [self.result, self.state, self.example, *self.actions]
 
     @property
-    def live(self) -> list[Any]:
-        """What a run changes."""
-        return [self.key, self.example, self.result, self.state, self.details, self.curve]
+    def seen(self) -> list[Any]:
+        """What changes while a run is followed."""
+        return [self.example, self.result, self.state, self.details, self.curve]
 
     @property
     def shown(self) -> list[Any]:

@@ -8,13 +8,12 @@ from typing import Any
 import gradio as gr
 
 from .controls import marker, thumbnails
-from .crowd import runs_of
 from .errors import friendly, sorry
 from .handlers import BUSY, Handlers
 from .inputs import Picture
 from .look import says
 from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
-from .visit import visit_of
+from .visit import at_work, visit_of
 
 SOURCES: Any = ["upload", "clipboard", "webcam"]
 
@@ -65,8 +64,8 @@ def lay_examples(handlers: Handlers) -> None:
     pairs = thumbnails(examples, "pairs", "Finished examples")
     outputs = [*parts.after, *parts.pictures]
 
-    def show(key: str | None, event: gr.SelectData, request: gr.Request) -> Updates:
-        return show_example(handlers, int(event.index), key, request)
+    def show(key: Any, event: gr.SelectData) -> Updates:
+        return show_example(handlers, int(event.index), key)
 
     pairs.select(show, parts.key, outputs, **PRIVATE)
 
@@ -77,8 +76,8 @@ def lay_examples(handlers: Handlers) -> None:
 def choose(handlers: Handlers, slot: Any, entries: Sequence[Mapping[str, str]]) -> Callable[..., Updates]:
     """A handler that puts a bundled picture into a slot: by its number, since a path could name any file."""
 
-    def choose(values: Values, event: gr.SelectData, request: gr.Request) -> Updates:
-        return put(handlers, {**values, slot: entries[int(event.index)]["file"]}, slot, request)
+    def choose(values: Values, event: gr.SelectData) -> Updates:
+        return put(handlers, {**values, slot: entries[int(event.index)]["file"]}, slot)
 
     return choose
 
@@ -86,7 +85,7 @@ def choose(handlers: Handlers, slot: Any, entries: Sequence[Mapping[str, str]]) 
 def take(handlers: Handlers, slot: Any) -> Callable[..., Updates]:
     """A handler of an upload into a slot: one that cannot be read gives way to the picture that was there."""
 
-    def take(values: Values, request: gr.Request) -> Updates:
+    def take(values: Values) -> Updates:
         from ..studio.kept import sheet
 
         if values[slot] is None:
@@ -96,17 +95,17 @@ def take(handlers: Handlers, slot: Any) -> Callable[..., Updates]:
                 picture = sheet(values[slot], handlers.server.limits.pixels)
         except gr.Error as error:
             return {slot: values[handlers.parts.good[slot]], handlers.parts.says[slot]: says(error.message)}
-        return put(handlers, values, slot, request, picture)
+        return put(handlers, values, slot, picture)
 
     return take
 
 
-def put(handlers: Handlers, values: Values, slot: Any, request: gr.Request, picture: Any = None) -> Updates:
+def put(handlers: Handlers, values: Values, slot: Any, picture: Any = None) -> Updates:
     """A slot with its new picture; the result shows what has not been painted yet, unless it is being painted."""
     parts = handlers.parts
     updates = handlers.filled({slot: values[slot]})
     visit, content, style = visit_of(values[parts.key]), values[parts.content], values[parts.styles[0]]
-    if runs_of(request):
+    if at_work(values[parts.key], "paint"):
         return updates
     if slot is not parts.content:  # a painted picture stays, and so does an uploaded photograph
         picture = None
@@ -116,9 +115,9 @@ def put(handlers: Handlers, values: Values, slot: Any, request: gr.Request, pict
     return {**updates, **handlers.unpainted(values[parts.key], content, style, picture)}
 
 
-def show_example(handlers: Handlers, number: int, key: str | None, request: gr.Request) -> Updates:
+def show_example(handlers: Handlers, number: int, key: Any) -> Updates:
     """A finished example with its pictures."""
-    if runs_of(request):
+    if at_work(key, "paint"):
         raise sorry(BUSY)
     entry = handlers.bundled["results"][number]
     return handlers.pair(key, entry["content"], entry["style"])

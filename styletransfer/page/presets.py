@@ -15,23 +15,43 @@ from .errors import friendly
 from .handlers import Handlers
 from .look import status
 from .parts import AT_ONCE, PRIVATE, Updates
+from .visit import anew, at_work, visit_of
 
+NAVIGATION = "key => [key, performance.getEntriesByType('navigation')[0]?.type ?? '']"  # `navigate`, `reload`, …
 OURS = {"content", "style", "quality", *NAMES}  # many sites add names of their own to their links
+REFUSED = "The settings are as they were."
 
 
-def wire_presets(handlers: Handlers, bundled: Bundled, page: gr.Blocks) -> None:
+def wire_presets(handlers: Handlers, page: gr.Blocks) -> None:
     """A PNG that is dropped, and the address that the page was opened with, set all controls."""
     parts = handlers.parts
 
     def restore(file: str | None) -> Updates:
         return restored(handlers, file)
 
-    def preset(request: gr.Request) -> Any:
-        query = {name: value for name, value in (request.query_params or {}).items() if name in OURS}
-        return from_query(handlers, query, bundled) if query else gr.skip()
+    again, navigation = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
 
-    parts.restore.upload(restore, parts.restore, [*parts.settings, parts.state], **PRIVATE)
-    page.load(preset, None, [*parts.settings, *parts.after, *parts.pictures], **AT_ONCE)
+    def open_page(key: Any, navigation: str, request: gr.Request) -> Any:
+        query = {name: value for name, value in (request.query_params or {}).items() if name in OURS}
+        return {**opened(handlers, key, query, navigation), **anew(again, key, "paint")} or gr.skip()
+
+    restoring = parts.restore.upload(restore, parts.restore, [*parts.settings, parts.state], **PRIVATE)
+    restoring.failure(lambda: status(REFUSED), None, parts.state, **AT_ONCE)  # in place of an earlier picture's line
+    changed = dict.fromkeys([*parts.settings, *parts.after, *parts.pictures, *parts.shown, again])
+    page.load(open_page, [parts.key, navigation], list(changed), js=NAVIGATION, **AT_ONCE)
+    handlers.display.after(again.change)
+
+
+def opened(handlers: Handlers, key: Any, query: Mapping[str, str], navigation: str) -> Updates:
+    """What a page shows when it is opened: what the visit has, unless a link was followed, or there is nothing yet:
+    then what the link asks for. A run at work is shown in any case.
+    """
+    visit, running = visit_of(key), at_work(key, "paint")
+    has_picture = running or (visit is not None and visit.current is not None)
+    if not query or (has_picture and navigation != "navigate"):
+        return handlers.found(key)
+    asked = {**from_query(handlers, query, None if running else key), **handlers.strip(key)}
+    return {**asked, **handlers.finish(key)} if running else asked
 
 
 def restored(handlers: Handlers, file: str | None) -> Updates:
@@ -61,17 +81,23 @@ def still_missing(metadata: Mapping[str, Any]) -> str:
     return f"{', '.join(missing[:-1])} and {missing[-1]}"
 
 
-def from_query(handlers: Handlers, query: Mapping[str, str], bundled: Bundled) -> Updates:
+def from_query(handlers: Handlers, query: Mapping[str, str], key: Any = None) -> Updates:
     """The pictures and settings of an address, in all controls."""
-    pictures, recipe, config, ignored = chosen(query, bundled, handlers.server.limits)
-    updates = {**handlers.fill(config, recipe=recipe), **pair(handlers, pictures, bundled)}
-    if ignored:
-        updates[handlers.parts.state] = status(f"Not understood in the address: {', '.join(ignored)}.")
+    pictures, recipe, config, ignored, changes = chosen(query, handlers.bundled, handlers.server.limits)
+    updates = {**handlers.fill(config, recipe=recipe), **pair(handlers, pictures, key)}
+    texts = [f"Not understood in the address: {', '.join(ignored)}."] if ignored else []
+    texts += [f"Changed in the address: {', '.join(changes)}."] if changes else []
+    if texts:
+        updates[handlers.parts.state] = status(" ".join(texts))
     return updates
 
 
-def chosen(query: Mapping[str, str], bundled: Bundled, limits: Limits) -> tuple[dict[str, str], str, Config, list[str]]:
-    """From an address: files of bundled pictures, the recipe, the settings, and the names that were not understood."""
+def chosen(
+    query: Mapping[str, str], bundled: Bundled, limits: Limits
+) -> tuple[dict[str, str], str, Config, list[str], list[str]]:
+    """From an address: files of bundled pictures, the recipe, the settings, the names that were not understood, and
+    what was changed to fit the page's controls.
+    """
     query, pictures, ignored = dict(query), {}, []
     for name, entries in (("content", bundled["photos"]), ("style", bundled["styles"])):
         if name in query:
@@ -80,14 +106,14 @@ def chosen(query: Mapping[str, str], bundled: Bundled, limits: Limits) -> tuple[
                 pictures[name] = files[value]
             else:
                 ignored.append(name)
-    recipe, config, others = from_address(query, limits)
-    return pictures, recipe, config, [*ignored, *others]
+    recipe, config, others, changes = from_address(query, limits)
+    return pictures, recipe, config, [*ignored, *others], changes
 
 
-def pair(handlers: Handlers, pictures: Mapping[str, str], bundled: Bundled) -> Updates:
+def pair(handlers: Handlers, pictures: Mapping[str, str], key: Any = None) -> Updates:
     """Content, style, and the finished picture of the two if it is bundled."""
     if not pictures:
         return {}
-    first: Mapping[str, str] = next(iter(bundled["results"]), {})
+    first: Mapping[str, str] = next(iter(handlers.bundled["results"]), {})
     content, style = (pictures.get(name, first.get(name)) for name in ("content", "style"))
-    return handlers.pair(None, content, style)
+    return handlers.pair(key, content, style)

@@ -1,32 +1,39 @@
-"""A visit's tasks: started by a click, followed by the page, and stopped by another click."""
+"""A visit's tasks: started by a click, followed by the page, and found again by a page that is opened anew."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+import secrets
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.context import LocalContext
 
+from ..config import StyleTransferError
 from ..studio.task import LINE
 from .errors import friendly
-from .parts import AT_ONCE, Updates
+from .look import UNSAVED
+from .parts import AT_ONCE, PRIVATE, Updates
 
 if TYPE_CHECKING:
     from ..studio.kept import Visit
     from ..studio.task import Task
 
+# A task is started by an event of Gradio's queue: only to those the browser adds what ZeroGPU knows a visitor by.
+BEGIN: dict[str, Any] = {"concurrency_limit": 20, "concurrency_id": "begin", **PRIVATE}
 # Following computes nothing, but each follower takes one of the 40 threads that Gradio has for handlers.
-FOLLOW: dict[str, Any] = {"concurrency_limit": 20, "concurrency_id": "follow", "api_visibility": "private"}
-Begin = Callable[..., Updates]
-Follow = Callable[[Any], Iterator[Updates]]
-Finish = Callable[[Any], Updates]
+FOLLOW: dict[str, Any] = {"concurrency_limit": 20, "concurrency_id": "follow", **PRIVATE}
 
 
 def visit_of(key: Any) -> Visit | None:
     """The visit of a key, which a browser sent and which may be anything."""
+    if not isinstance(key, str):  # nothing need be imported for that
+        return None
     from ..studio.kept import STORE
 
-    return STORE.get(key) if isinstance(key, str) else None
+    return STORE.get(key)
 
 
 def task_of(key: Any, name: str) -> Task | None:
@@ -35,11 +42,20 @@ def task_of(key: Any, name: str) -> Task | None:
     return visit.tasks.get(name) if visit else None
 
 
+def anew(again: gr.Textbox, key: Any, name: str) -> Updates:
+    """A new text where a task is at work: its change has the page follow it."""
+    return {again: secrets.token_hex(4)} if at_work(key, name) else {}
+
+
+def at_work(key: Any, name: str) -> bool:
+    task = task_of(key, name)
+    return task is not None and not task.ended
+
+
 def start(
     key: Any,
     name: str,
     make: Callable[[Visit], Generator[Any, None, None]],
-    request: gr.Request,
     *,
     work: Any,
     waiting: int,
@@ -51,10 +67,17 @@ def start(
     from ..studio.kept import STORE, Visit
 
     visit = visit_of(key) or Visit()
-    owners = {visit: waiting, **({request.client.host: 2 * waiting} if request.client else {})}
-    visit.tasks[name] = task = LINE.start(make(visit), work, owners)
+    if at_work(key, name) and not visit.tasks[name].stopped:
+        raise StyleTransferError("a picture is being painted for you already: wait for it, or stop it")
+    visit.tasks[name] = task = LINE.start(make(visit), work, {visit: waiting, **address(waiting)})
     task.patience *= pictures
     return STORE.keep(key, visit)
+
+
+def address(waiting: int) -> dict[Any, int]:
+    """A visitor's address with the tasks that it may have: twice a visitor's, since several people can share it."""
+    request = LocalContext.request.get(None)
+    return {request.client.host: 2 * waiting} if request and request.client else {}
 
 
 def stop(name: str) -> Callable[[Any], None]:
@@ -68,11 +91,23 @@ def stop(name: str) -> Callable[[Any], None]:
 
 
 def follow(key: Any, name: str) -> Iterator[tuple[Task, Any]]:
-    """The task, with what is new of it until it has ended; an error that stopped it is raised as a sentence."""
+    """The task, with what is new of it until it has ended; an error that ended it is raised as a sentence."""
     with friendly():
         if task := task_of(key, name):
-            for latest in task.follow():
+            with closing(task.follow()) as news:
+                for latest in news:
+                    yield task, latest
+
+
+def in_turn(items: Generator[Any, None, None], waiting: int) -> Generator[tuple[Task, Any], None, None]:
+    """The same for a generator that takes its turn and belongs to no visit: it ends with its only follower."""
+    task = LINE.start(items, owners=address(waiting))
+    try:
+        with closing(task.follow()) as news:
+            for latest in news:
                 yield task, latest
+    finally:
+        task.stop()
 
 
 def turn(task: Task) -> str:
@@ -81,8 +116,38 @@ def turn(task: Task) -> str:
     return f"Waiting for its turn · {ahead} before it" if ahead else "Starting"
 
 
-def wire_task(key: Any, begun: Any, follow: Follow, finish: Finish, seen: list[Any], ended: list[Any]) -> None:
-    """After the event that started a task, follow it and finish; `seen` and `ended` are what these change."""
-    options: Any = {"show_progress": "hidden", **FOLLOW}
-    following = begun.success(follow, key, seen, **options)
-    following.then(finish, key, ended, **AT_ONCE)
+@dataclass(frozen=True)
+class Display:
+    """How a tab shows its task of a visit: with handlers that take the visit's key.
+
+    follow: yields what is new, in the components `seen`; finish: shows how it ended, in those of `ended`, and takes the
+    value of `also` besides the key; precious: whether pictures that are not saved are not left without a question.
+    """
+
+    name: str
+    key: Any
+    follow: Callable[[Any], Iterator[Updates]]
+    seen: Sequence[Any]
+    finish: Callable[..., Updates]
+    ended: Sequence[Any]
+    also: Any = None
+    precious: bool = True
+
+    def after(self, started: Callable[..., Any]) -> None:
+        """After the event that started the task, follow it, and finish."""
+        following = started(self.follow, self.key, list(self.seen), **FOLLOW)
+        if self.precious:
+            following.success(None, js=UNSAVED)
+        given = [self.key] if self.also is None else [self.key, self.also]
+        following.then(self.finish, given, list(self.ended), **AT_ONCE)
+
+    def when_opened(self, page: gr.Blocks) -> None:
+        """When the page is opened, show what the visit has of the task; one that is at work is followed again."""
+        again = gr.Textbox(visible="hidden")
+
+        def found(key: Any) -> Any:
+            shown = {} if task_of(key, self.name) is None else self.finish(key)
+            return {**shown, **anew(again, key, self.name)} or gr.skip()
+
+        page.load(found, self.key, [*self.ended, again], **AT_ONCE)
+        self.after(again.change)

@@ -35,32 +35,39 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class Frame:
     """A moment of a run: its text, and what is new.
 
-    left: seconds until the end, once they can be told; note: what the run had to change; content: the photograph at the
-    size of the result, once, before the first step; raw: the picture before colours are applied; both are (1, 3, H, W)
-    in [0, 1]. step: what continues the run; it is left out when a frame is pickled.
+    left: seconds until the end, once they can be told; lead: what is said before all else; note: what the run had to
+    change; content: the photograph at the size of the result, once, before the first step; raw: the picture before
+    colours are applied; both are (1, 3, H, W) in [0, 1]. metadata: of the picture, empty before there is one; step:
+    what continues the run; it is left out when a frame is pickled.
     """
 
     text: str
     progress: float = 0.0
     left: float | None = None
+    lead: str = ""
     note: str = ""
     content: np.ndarray[Any, Any] | None = None
     raw: np.ndarray[Any, Any] | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
     losses: Mapping[str, float] = field(default_factory=dict)
     curve: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    step: Step | None = None
+    step: Any = None  # a Step, or what stands for one on another machine
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "step": None}
 
     @property
+    def light(self) -> Frame:
+        """The frame without its pictures and what continues the run."""
+        return replace(self, content=None, raw=None, step=None)
+
+    @property
     def told(self) -> str:
         """How far the run is, for somebody who waits for it."""
-        if self.raw is None and self.content is None:
-            return f"Getting ready · {self.text}"
+        if not self.metadata:
+            return f"{self.lead}Getting ready · {self.text}"
         left = "" if self.left is None else f" · about {duration(max(1, self.left))}"
-        return f"Painting · {100 * self.progress:.0f} %{left}{self.note}"
+        return f"{self.lead}Painting · {100 * self.progress:.0f} %{left}{self.note}"
 
 
 def on_borrowed_gpu(seconds: Callable[..., int]) -> Callable[[Function], Function]:
@@ -138,7 +145,7 @@ def painted(job: Job, pictures: dict[str, Any], **options: Any) -> Generator[Fra
                     f"scale {step.scale + 1} of {step.scales} · step {step.iteration} of {step.iterations}{note}",
                     step.progress,
                     left,
-                    note,
+                    note=note,
                     raw=step.raw.numpy(),
                     metadata=step.metadata,
                     losses=step.losses,

@@ -30,8 +30,8 @@ from .worker import in_worker
 
 PREVIEW_SIDE, SHEET_SIDE, THUMBNAIL_SIDE = 768, 640, 180
 FILM_FRAMES, FILM_SIDE = 48, 512
-KEEP_SECONDS, KEEP_VISITS, KEEP_RESULTS = 600, 20, 24
-STATE_BYTES, VISIT_BYTES = 64 * 2**20, 256 * 2**20
+KEEP_SECONDS, KEEP_VISITS, KEEP_RESULTS = 3600, 40, 24
+STATE_BYTES, VISIT_BYTES, STORE_BYTES = 64 * 2**20, 256 * 2**20, 2**30
 
 
 class Film:
@@ -72,7 +72,7 @@ class Kept:
     blend: float = 0.0
     metadata: Mapping[str, Any] = field(default_factory=dict)
     note: str = "Stopped: this is the picture so far."
-    step: Step | None = None
+    step: Any = None
     film: Film = field(default_factory=Film)
     folder: Folder = field(default_factory=Folder)
 
@@ -80,7 +80,7 @@ class Kept:
     def take(self, frame: Frame) -> None:
         """Keep the picture of a frame; an optimiser's state that is too large loses its oldest pairs."""
         self.raw, self.metadata = torch.from_numpy(frame.raw), frame.metadata
-        self.step = None if frame.step is None else within(frame.step, STATE_BYTES)
+        self.step = within(frame.step, STATE_BYTES) if isinstance(frame.step, Step) else frame.step
         self.film.add(self.raw)
 
     @in_worker
@@ -134,7 +134,8 @@ class Kept:
 
     @property
     def nbytes(self) -> int:
-        return self.content.nbytes + self.raw.nbytes + sum(map(len, self.film.frames))
+        state = state_bytes(self.step.state) if isinstance(self.step, Step) else 0  # of another machine: not here
+        return self.content.nbytes + self.raw.nbytes + sum(map(len, self.film.frames)) + state
 
     def _small(self, side: int) -> Tensor:
         """The image in small, at the aspect of the content."""
@@ -184,7 +185,6 @@ class Visit:
 
     results: list[Kept] = field(default_factory=list)
     current: Kept | None = None
-    running: int = 0  # runs: one that was stopped may end after the next has begun
     touched: float = field(default_factory=time.monotonic)
     tasks: dict[str, Task] = field(default_factory=dict)  # the last one of each tab
 
@@ -235,10 +235,10 @@ class Store:
             self.sweep()
             return key
 
-    def keep(self, key: str | None, visit: Visit) -> str:
+    def keep(self, key: Any, visit: Visit) -> str:
         """The key of a visit, which is stored under a new one if it is not stored already."""
         with self._lock:
-            return key if key and self._visits.get(key) is visit else self.add(visit)
+            return key if isinstance(key, str) and self._visits.get(key) is visit else self.add(visit)
 
     def get(self, key: str | None) -> Visit | None:
         """The visit of a key, kept for another while from now."""
@@ -255,14 +255,18 @@ class Store:
                 visit.clear()
 
     def sweep(self) -> None:
-        """Drop visits that are too old or too many, empty ones first, and come back later as long as there are any."""
+        """Drop visits that are too old, too many or too large together, empty ones first and the oldest next, and come
+        back later as long as there are any.
+        """
         with self._lock:
-            excess = len(self._visits) - self.most
+            excess, size = len(self._visits) - self.most, sum(visit.nbytes for visit in self._visits.values())
             worth = {key: (visit.busy, not visit.empty, visit.touched) for key, visit in self._visits.items()}
             for number, key in enumerate(sorted(worth, key=worth.__getitem__)):
                 visit = self._visits[key]
                 too_old = time.monotonic() - visit.touched > self.seconds and not visit.busy
-                if too_old or number < excess:
+                too_large = size > STORE_BYTES and number < len(worth) - 1
+                if too_old or too_large or number < excess:
+                    size -= visit.nbytes
                     self.drop(key)
             if self._visits and self._timer is None:
                 self._timer = threading.Timer(self.seconds / 2, self._tick)

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from ..config import StyleTransferError
+from ..engine import Engine
 from ..images import save_image
-from .frames import sketch
+from .elsewhere import sketches_of
 from .job import Job
 from .kept import Folder, Kept, Visit
-from .session import kept_of, log, run
+from .session import HERE, kept_of, log, run
 from .task import NEXT_TURN
 from .worker import in_worker
 
@@ -104,11 +105,11 @@ class Series:
         return path
 
 
-def drafts(series: Series, blend: float = 0.0) -> Generator[list[Kept], None, None]:
+def drafts(series: Series, blend: float = 0.0, engine: Engine = HERE) -> Generator[list[Kept], None, None]:
     """Paint small pictures of one photograph, which shows faintly in each place that is not painted yet."""
     began, jobs, all_kept = time.monotonic(), [place.job for place in series.places], list[Kept]()
     try:
-        with closing(sketch(jobs)) as frames:
+        with closing(sketches_of(engine, jobs)) as frames:
             for series.number, frame in frames:
                 place = series.places[series.number]
                 if frame.content is not None:
@@ -127,16 +128,18 @@ def drafts(series: Series, blend: float = 0.0) -> Generator[list[Kept], None, No
         log(jobs[0], painted[-1] if painted else None, outcome, time.monotonic() - began)
 
 
-def pictures(series: Series, visit: Visit, blend: float = 0.0) -> Generator[Any, None, None]:
+def pictures(series: Series, visit: Visit, blend: float = 0.0, engine: Engine = HERE) -> Generator[Any, None, None]:
     """Paint the pictures of a series as results of a visit; one that cannot be painted says so in its place, and the
     others go on. Other tasks take their turn in between.
     """
     for place in series.in_turn():
         try:
-            with closing(run(place.job, visit, blend=blend, shown=False)) as moments:
+            with closing(run(place.job, visit, blend=blend, shown=False, engine=engine)) as moments:
                 for frame, kept in moments:
                     if kept is not None:
-                        place.file = kept.preview() if kept.metadata else _faint(kept)
+                        # In the series' own folder: what is kept for the visit may be dropped before the series is.
+                        picture = kept.preview() if kept.metadata else _faint(kept)
+                        place.file = shutil.copyfile(picture, os.path.join(series.folder.name, f"{series.number}.jpg"))
                         place.progress = 0.99 * frame.progress  # until it is saved
                     yield place
             assert kept is not None

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..config import Config
+from ..engine import Engine, Here
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,24 @@ class Limits:
     pixels: int = 32_000_000  # of an uploaded picture
     zero: bool = False  # ZeroGPU: each run borrows a GPU, in another process
     waiting: int = 2  # unfinished runs of one visitor, in the queue or computing
+
+    def clipped(self, config: Config) -> dict[str, float]:
+        """The settings that the page's controls cannot show, each with the nearest value that they can.
+
+        Whole numbers above 2^53 are rounded by JavaScript.
+        """
+        bounds = {
+            "size": (128, self.size),
+            "style_scale": (0.25, self.style_scale),
+            "history": (1, self.history),
+            "seed": (0, 2**53),
+        }
+        values = {name: getattr(config, name) for name in bounds}
+        nearest = {
+            name: high if isinstance(values[name], str) else min(max(values[name], low), high)
+            for name, (low, high) in bounds.items()
+        }
+        return {name: value for name, value in nearest.items() if value != values[name]}
 
     def exceeded(self, config: Config) -> dict[str, float]:
         """The settings that are above their limit (or no number), each with its limit."""
@@ -49,12 +68,13 @@ def limits(environment: Mapping[str, str], gpu: bool) -> Limits:
 
 @dataclass(frozen=True)
 class Server:
-    """What this process offers; `weights` is the file given on its command line."""
+    """What this process offers; `weights` is the file given on its command line, `engine` what paints."""
 
     limits: Limits = Limits()
     weights: str | None = None
+    engine: Engine = Here()  # noqa: RUF009
 
     @classmethod
-    def here(cls, weights: str | None = None) -> Server:
+    def here(cls, weights: str | None = None, engine: Engine | None = None) -> Server:
         """A server with the limits of this computer."""
-        return cls(limits(os.environ, os.path.exists("/dev/nvidiactl")), weights)
+        return cls(limits(os.environ, os.path.exists("/dev/nvidiactl")), weights, engine or Here())

@@ -13,8 +13,10 @@ from typing import Any
 import torch
 
 from ..config import Config
+from ..engine import Engine, Here
 from ..transfer import Step
-from .frames import Frame, duration, paint
+from .elsewhere import frames_of
+from .frames import Frame, duration
 from .job import Job
 from .kept import Kept, Visit
 from .wording import describe
@@ -22,7 +24,8 @@ from .wording import describe
 logger = logging.getLogger(__name__)
 
 
-Moment = tuple[Frame, Kept | None]  # nothing is kept until the pictures have been read
+Moment = tuple[Frame, Kept | None]  # the frame without its pictures, and what is kept, once there is something to show
+HERE = Here()
 
 
 def run(
@@ -31,19 +34,21 @@ def run(
     *,
     settings: Config | None = None,
     blend: float = 0.0,
-    resume: Step | None = None,
+    resume: Any = None,
     note: str = "",
     shown: bool = True,
+    engine: Engine = HERE,
 ) -> Generator[Moment, None, None]:
-    """Paint a job, as a result of the visit from its first picture on.
+    """Paint a job, as a result of the visit from its first picture on. Until then there is the photograph to show, or
+    the earlier picture that is continued.
 
     settings: as the visitor chose them, if they are not the job's; note: what the status says first; shown: whether
     it becomes the result that the visit shows, which can be continued. Raises StyleTransferError.
     """
     began, outcome, kept = time.monotonic(), "failed", None
-    visit.running += shown
+    continued = resume is not None or job.start is not None
     try:
-        with closing(paint(job, resume)) as frames:
+        with closing(frames_of(engine, job, resume)) as frames:
             for frame in frames:
                 if frame.content is not None:
                     kept = kept_of(job, frame, settings, blend)
@@ -52,14 +57,12 @@ def run(
                     if kept not in visit.results:
                         visit.add(kept, shown)
                     outcome, visit.touched = "stopped", time.monotonic()
-                yield frame, kept
+                showable = kept is not None and (kept.metadata or not continued)
+                yield replace(frame.light, lead=note), kept if showable else None
         if kept is not None:
             outcome = kept.metadata["outcome"] if kept.metadata else "nothing to do"
             kept.note = note + ended(kept, time.monotonic() - began)
     finally:
-        visit.running -= shown
-        if kept is not None and not kept.metadata:
-            kept.folder.cleanup()
         log(job, kept, outcome, time.monotonic() - began)
 
 
@@ -68,14 +71,14 @@ def kept_of(job: Job, frame: Frame, settings: Config | None, blend: float) -> Ke
     return Kept(job, settings or job.config, content, content, blend)
 
 
-def continuation(kept: Kept) -> tuple[Job, Step | None]:
+def continuation(kept: Kept) -> tuple[Job, Any]:
     """The job that continues a picture: to the end of a run that was stopped, or some steps further.
 
     The step is what it continues from; without one the optimiser starts again from the picture.
     """
     steps = kept.metadata["steps"]
     more = min(steps[-1], 100)
-    if kept.step is None or kept.step.state.solver.outcome:
+    if kept.step is None or (isinstance(kept.step, Step) and kept.step.state.solver.outcome):
         return kept.job.restarted(kept.raw.numpy(), max(1, more)), None
     return kept.job.continued(steps, 0 if kept.metadata["outcome"] == "stopped" else more), kept.step
 

@@ -15,6 +15,7 @@ from ..config import StyleTransferError
 PATIENCE = 120.0  # seconds that a task goes on while nobody follows it
 MOST_TASKS = 24  # unfinished ones
 LOOK, ALIVE = 0.25, 1.0  # seconds between two looks at whether to end, and between two signs of life
+TOO_MANY = "your pictures are already waiting to be painted: wait for one of them, or stop it"
 NEXT_TURN = object()  # yielded by a task of several pictures: others may take their turn now
 Items = Generator[Any, None, None]
 Owners = Mapping[Hashable, int]
@@ -87,9 +88,9 @@ class Task:
             self._line.leave(self)
 
     def _wait(self) -> None:
-        """Until it is the first in the line, or should end."""
+        """Until its turn has come, or it should end."""
         with self._line.changed:
-            while self._line.tasks[0] is not self and not self._over():
+            while self._line.ahead(self) and not self._over():
                 self._line.changed.wait(LOOK)
 
     def _over(self) -> bool:
@@ -99,9 +100,10 @@ class Task:
 
 
 class Line:
-    """Unfinished tasks in the order in which they came; the first is at work, the others wait."""
+    """Unfinished tasks in the order in which they came; the first `workers` are at work, the others wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: int = 1) -> None:
+        self.workers = workers
         self.tasks: list[Task] = []
         self.changed = threading.Condition()
 
@@ -116,9 +118,7 @@ class Line:
             if len(self.tasks) >= MOST_TASKS:
                 raise StyleTransferError(f"{MOST_TASKS} pictures are waiting to be painted here: try again in a minute")
             if any(self.unfinished(owner) >= most for owner, most in task.owners.items()):
-                raise StyleTransferError(
-                    "your pictures are already waiting to be painted: wait for one of them, or stop it"
-                )
+                raise StyleTransferError(TOO_MANY)
             self.tasks.append(task)
         # On ZeroGPU the caller's context has the request that the lent GPU is asked for with.
         threading.Thread(target=copy_context().run, args=[task.run], daemon=True).start()
@@ -130,9 +130,9 @@ class Line:
             return sum(owner in task.owners for task in self.tasks)
 
     def ahead(self, task: Task) -> int:
-        """How many tasks come before this one."""
+        """How many tasks must end or give way before it is this one's turn."""
         with self.changed:
-            return self.tasks.index(task) if task in self.tasks else 0
+            return max(0, self.tasks.index(task) + 1 - self.workers) if task in self.tasks else 0
 
     def to_the_end(self, task: Task) -> None:
         with self.changed:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from ..config import Config, StyleTransferError, changes_since
+from ..config import Config, StyleTransferError, network_change
 from ..recipes import RECIPES
 from .server import Limits
 
@@ -87,26 +87,22 @@ def file_name(path: str) -> str:
 # --- addresses and PNGs
 
 
-def from_address(query: Mapping[str, str], limits: Limits) -> tuple[str, Config, list[str]]:
-    """The recipe and settings of a page's address, and the names whose value is not allowed here; names that are not
-    ours, which many sites add to their links, are left alone.
+def from_address(query: Mapping[str, str], limits: Limits) -> tuple[str, Config, list[str], list[str]]:
+    """The recipe and settings of a page's address, the names whose value makes no sense, and what was changed to fit
+    the page's controls, in words; names that are not ours, which many sites add to their links, are left alone.
     """
     recipe, ignored = query.get("quality", "balanced"), []
     if recipe not in RECIPES:
         recipe, ignored = "balanced", ["quality"]
     config = RECIPES[recipe]
     for name in [name for name in NAMES if name in query]:
-        field, text = NAMES[name], query[name]
+        field = NAMES[name]
         try:
-            value: Any = text if isinstance(FIELDS[field].default, str) else float(text)
-            changed = replace(config, **{field: value})
+            config = replace(config, **{field: type(FIELDS[field].default)(query[name])})
         except (ValueError, StyleTransferError):
-            changed = None
-        if changed is None or field in limits.exceeded(changed):
             ignored.append(name)
-        else:
-            config = changed
-    return recipe, config, ignored
+    config, changes = _fitted(config, limits, {field: name for name, field in NAMES.items()})
+    return recipe, config, ignored, changes
 
 
 def from_png(metadata: Mapping[str, Any], limits: Limits) -> tuple[Config, str]:
@@ -117,14 +113,25 @@ def from_png(metadata: Mapping[str, Any], limits: Limits) -> tuple[Config, str]:
     settings = metadata.get("config")
     if not isinstance(settings, Mapping):
         raise StyleTransferError("the settings hold no config: give a PNG that was made here")
-    original = Config.from_dict({**settings, "weights": None, "device": "auto"})
-    lowered: dict[str, Any] = limits.exceeded(original)
-    config = replace(original, **lowered)
-    changes = [f"{name} is {limit:g} here, not {getattr(original, name)}" for name, limit in lowered.items()]
+    config, changes = _fitted(Config.from_dict({**settings, "weights": None, "device": "auto"}), limits)
     if config.init == "image":
         usual = RECIPES["balanced"]
         config = replace(config, init="content", scales=usual.scales, iterations=usual.iterations)
         changes.append("the run starts from the photograph, not from an earlier picture")
-    if since := changes_since(metadata):
+    if since := network_change(metadata):
         changes.append(since)
     return config, "; ".join(changes)
+
+
+def _fitted(config: Config, limits: Limits, names: Mapping[str, str] | None = None) -> tuple[Config, list[str]]:
+    """The settings as near as the page's controls can show them, and what was changed, in words."""
+    clipped: dict[str, Any] = limits.clipped(config)
+    words = [
+        f"{(names or {}).get(name, name)} is {as_number(value)} here, not {as_number(getattr(config, name))}"
+        for name, value in clipped.items()
+    ]
+    return replace(config, **clipped), words
+
+
+def as_number(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

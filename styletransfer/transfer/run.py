@@ -9,7 +9,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-import torchvision
 from torch import Tensor
 
 from .. import pixels, solvers
@@ -21,7 +20,7 @@ from ..plan import Plan, is_out_of_memory, make_plan, smaller_tile
 from ..start import Masks, checked_image, checked_masks, first_image, resized_mask
 from ..tiles import Map
 from .records import Losses, Result, RunState, Step
-from .scales import Scale, schedule
+from .scales import Scale, schedule, style_size
 
 SETTLING = 10  # steps in which the loss must fall by `tolerance`
 StyleTargets = dict[tuple[Size, ...], list[StyleMoments]]
@@ -62,7 +61,7 @@ class Run:
         if self.content is not None and config.style_color == "match":
             self.style_targets = {}  # they depend on the content
             self.styles = [pixels.match_colors(style, self.content) for style in self.styles]
-        self.schedule = schedule(config, self._frame(), network)
+        self.schedule = schedule(config, self._frame(), network, list(map(pixels.size_of, self.styles)))
         self.notes: list[str] = []
         self._on_tight_memory = on_tight_memory or (lambda: None)
         self._backed_off = False
@@ -217,19 +216,8 @@ class Run:
 
     def _style_at(self, style: Tensor, size: Size) -> Tensor:
         """A style picture at the brush size of the settings for a result of (H, W); its aspect is kept."""
-        factor = self.config.style_scale
-        if self.config.style_fit == "cover":
-            height, width = round(size[0] * factor), round(size[1] * factor)
-            fitted = pixels.cover(style, (max(1, height), max(1, width)))
-        else:
-            long_side = max(1, round(max(size) * factor))
-            fitted = pixels.resize(style, pixels.fit_size(pixels.size_of(style), long_side))
-        if min(fitted.shape[-2:]) < self.network.stride:
-            raise StyleTransferError(
-                f"a style image is only {fitted.shape[-1]}x{fitted.shape[-2]} pixels at this brush size: "
-                f"the network needs {self.network.stride} on the short side"
-            )
-        return fitted
+        fit = pixels.cover if self.config.style_fit == "cover" else pixels.resize
+        return fit(style, style_size(self.config, pixels.size_of(style), size))
 
     def _to_device(self, image: Tensor) -> Tensor:
         return image.to(self.device, self.dtype)
@@ -298,7 +286,6 @@ class Run:
             "versions": {
                 "styletransfer": VERSION,
                 "torch": torch.__version__,
-                "torchvision": torchvision.__version__,
                 "python": platform.python_version(),
             },
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ..config import Config, StyleTransferError
@@ -17,22 +18,36 @@ class Scale:
     iterations: int
 
 
-def schedule(config: Config, frame: Size, network: Network) -> tuple[Scale, ...]:
-    """The sizes (H, W) and steps of a run, coarse to fine, for a content of size `frame`.
+def schedule(config: Config, frame: Size, network: Network, styles: Sequence[Size] = ()) -> tuple[Scale, ...]:
+    """The sizes (H, W) and steps of a run, coarse to fine, for a content of size `frame` and styles of these sizes.
 
-    Scales whose short side is less than twice the network's stride are left out, except the last. Raises
-    StyleTransferError where even the last is smaller than the stride.
+    Scales whose short side is less than twice the network's stride are left out, and those at which a style's is less
+    than the stride, except the last. Raises StyleTransferError where even at the last a short side is less than that.
     """
     long_side = max(frame) if config.size == "original" else int(config.size)
     stride, scales = network.stride, []
     for fraction, iterations in zip(config.scales, config.steps(network.design.iterations)):
         size = fit_size(frame, max(1, round(long_side * fraction)))
-        if fraction == 1 or min(size) >= 2 * stride:
+        fitted = [style_size(config, style, size) for style in styles]
+        if fraction == 1 or (min(size) >= 2 * stride and all(min(style) >= stride for style in fitted)):
             scales.append(Scale(size, iterations))
-    if min(scales[-1].size) < stride:
-        height, width = scales[-1].size
+    if min(size) < stride:
         raise StyleTransferError(
-            f"the picture would be {width}x{height} pixels, and the network needs {stride} on the short side: "
+            f"the picture would be {size[1]}x{size[0]} pixels, and the network needs {stride} on the short side: "
             "choose a larger size"
         )
+    for height, width in fitted:
+        if min(height, width) < stride:
+            raise StyleTransferError(
+                f"a style image is only {width}x{height} pixels at this brush size: "
+                f"the network needs {stride} on the short side"
+            )
     return tuple(scales)
+
+
+def style_size(config: Config, style: Size, size: Size) -> Size:
+    """(H, W) of a style picture at the brush size of the settings for a result of (H, W)."""
+    factor = config.style_scale
+    if config.style_fit == "cover":
+        return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
+    return fit_size(style, max(1, round(max(size) * factor)))

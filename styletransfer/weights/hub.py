@@ -97,7 +97,7 @@ class HubFile:
                     self._report(len(chunk))
                     if len(data) > end - begin:
                         raise StyleTransferError("the hub sent more than the range asked for")
-            except (HTTPError, OSError) as error:
+            except (HTTPError, OSError, ImportError, ValueError) as error:  # the last two: of an unusable proxy
                 reason = brief(error)
             if len(data) == end - begin:
                 return data

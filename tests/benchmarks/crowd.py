@@ -1,6 +1,7 @@
 """A crowd of visitors at the app: every job ends in a picture or in a clear message, and nothing is left behind.
 
-    python tests/benchmarks/crowd.py [--visitors N] [--minutes N] [--size N] [--seed N] [--json FILE] [--log FILE]
+    python tests/benchmarks/crowd.py [--visitors N] [--minutes N] [--size N] [--seed N] [--workers N] [--json FILE]
+        [--log FILE]
 
 Starts `python app.py` on 127.0.0.1 in a process of its own, with folders of its own for temporary files. Visitors come
 by Gradio's client; some wait for their picture, some stop it, some leave in the middle without a word, some send what
@@ -377,7 +378,7 @@ def windows(samples: list[Sample]) -> tuple[dict[str, float], dict[str, float]]:
 # --- the whole
 
 
-def start(port: int, folder: Path, log: Path) -> subprocess.Popen[bytes]:
+def start(port: int, folder: Path, log: Path, workers: int) -> subprocess.Popen[bytes]:
     for name in ("own", "cache"):
         (folder / name).mkdir()
     environment = {
@@ -389,6 +390,7 @@ def start(port: int, folder: Path, log: Path) -> subprocess.Popen[bytes]:
         "PYTHONUNBUFFERED": "1",
     }
     command = [sys.executable, "app.py", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--engine", "ray", "--workers", str(workers)] if workers else []
     with open(log, "wb") as file:
         return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=file, stderr=subprocess.STDOUT)
 
@@ -415,7 +417,7 @@ def crowded(options: argparse.Namespace, folder: Path, log: Path) -> tuple[Crowd
     examples = ROOT / "examples"
     photos, styles = (sorted((examples / kind).glob("*.jpg"))[:6] for kind in ("photos", "styles"))
     crowd = Crowd(f"http://127.0.0.1:{port}", options.size, photos, styles)
-    server = start(port, folder, log)
+    server = start(port, folder, log, options.workers)
     served = False
     try:
         wait_for(crowd.url, server, log)
@@ -462,6 +464,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--size", type=int, default=GOOD[2], help="long side of the pictures asked for")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--workers", type=int, default=0, help="Ray's workers; 0: the app's own process")
     parser.add_argument("--json", type=Path)
     parser.add_argument("--log", type=Path, help="where to keep what the server said")
     options = parser.parse_args()
