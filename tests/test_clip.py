@@ -223,7 +223,7 @@ def test_a_clip_is_painted(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert len(frames) == 6 and frames[0].image.shape == (1, 3, 48, 64)
     report = json.loads((folder / "report.json").read_text())
     assert report["outcome"] == "done" and report["scenes"] == [0, 3]
-    assert [entry["steps"] for entry in report["frames"]] == [4, 1, 1, 4, 1, 1]
+    assert [entry["steps"] for entry in report["frames"]] == [4, 2, 2, 4, 2, 2]
     assert sorted(path.name for path in folder.iterdir()) == ["a.mp4", "out.mp4", "report.json", "s.png"]
 
 

@@ -7,7 +7,7 @@ difference of successive frames where both show the same, as RMS, of the content
 of the clip, and of frames painted each alone; the largest style loss of a frame over that of its picture painted alone;
 and the processor time of a further frame over that of a first. `--still` paints a photograph that does not move so many
 times at half the size, and tells what that does to its lightness, and how much memory grows. `--show` writes each clip
-beside its contents, as CLIP.webp.
+beside its contents, as clip-NAME.webp.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def main() -> None:
         layers = clips(photographs)[name]
         row, strip, pairs = measured(layers, style, config, network, options)
         if options.show:
-            show(pairs, options.show / f"{name}.webp")
+            show(pairs, options.show / f"clip-{name}.webp")
         contents, clip, alone, ratio, loss, share = rows[name] = row
         print(
             f"| {name} | {contents:.4f} | {clip:.4f} | {alone:.4f} | {ratio:.2f} | {loss:.2f} | {share:.2f} |",
