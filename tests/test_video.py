@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -198,6 +201,24 @@ def test_the_styles_are_measured_once(network: Network, pan: list[Tensor], monke
     measure = Objective._style_moments
     monkeypatch.setattr(Objective, "_style_moments", lambda self, style: calls.append(style) or measure(self, style))
     assert len(list(paint.paint_frames(pan[:3], [pan[0]], CONFIG, network))) == 3 and len(calls) == 1
+
+
+def test_a_frame_leaves_nothing_in_memory(network: Network, pan: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[Objective]] = []
+    build = Objective.__init__
+
+    def remembered(self: Objective, *arguments: Any, **options: Any) -> None:
+        made.append(weakref.ref(self))
+        build(self, *arguments, **options)
+
+    monkeypatch.setattr(Objective, "__init__", remembered)
+    gc.disable()
+    try:
+        for _ in paint.paint_frames(pan, [pan[0]], CONFIG, network):
+            assert sum(objective() is not None for objective in made) <= 2
+    finally:
+        gc.enable()
+    assert len(made) == len(pan)
 
 
 def test_going_on_from_a_past_gives_the_same_frames(network: Network, pan: list[Tensor]) -> None:

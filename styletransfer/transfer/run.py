@@ -200,10 +200,13 @@ class Run:
         objective = Objective(self.network, config, content, styles, self.style_targets.get(key), **options)
         self.style_targets[key] = objective.style_targets
 
+        # Without a reference to this run, which holds the function: both are freed at once, not by a later collection.
+        on_tight_memory = self._on_tight_memory if self._tiled_on_cpu() else None
+
         def evaluate(image: Tensor) -> Evaluation:
             loss, gradient, terms = objective(image if config.pixel_range == 1 else image / config.pixel_range)
-            if self._tiled_on_cpu():
-                self._on_tight_memory()  # before the optimiser needs memory for its pictures
+            if on_tight_memory is not None:
+                on_tight_memory()  # before the optimiser needs memory for its pictures
             return Evaluation(loss, gradient if config.pixel_range == 1 else gradient / config.pixel_range, terms)
 
         return evaluate
