@@ -128,7 +128,8 @@ class Config:
     )
     # Chosen by eye at 384 px: a touch takes single odd pixels away; 0.01 begins to flatten strokes.
     tv_weight: float = _option(0.002, "weight of the total variation: smoother, at the price of mud", low=0, high=1e15)
-    # On clips with known motion 10 kept strokes no better than 3, and its style loss was a fifth higher.
+    # On a pan, 10 instead of 3 took the difference between frames from 0.18 to 0.15 of that of frames painted alone,
+    # and raised the style loss by a fifth.
     temporal_weight: float = _option(
         2.0, "weight of the difference from the last frame of a clip, where the flow is certain", low=0, high=1e15
     )
