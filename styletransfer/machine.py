@@ -29,12 +29,13 @@ def fastest(run: Callable[[], object]) -> float:
 
 
 def decided(question: str, measure: Callable[[], bool]) -> bool:
-    """The answer kept for this processor, torch and number of threads; where there is none, it is measured and kept.
+    """The answer kept for this processor and this torch; where there is none, it is measured and kept.
 
-    A file that is damaged or cannot be written is no error: the answer then holds for this process.
+    Workers with fewer threads decide alike, too, so that their pictures are those of one process. A file that is
+    damaged or cannot be written is no error: the answer then holds for this process.
     """
     file = cache_folder() / "machine.json"
-    here = f"{_processor()}, torch {torch.__version__}, {torch.get_num_threads()} threads"
+    here = f"{_processor()}, torch {torch.__version__}"
     if (file, here, question) not in _known:
         kept = _kept(file)
         answers = kept.get(here)

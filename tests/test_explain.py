@@ -42,7 +42,7 @@ def pair() -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(scope="module")
 def rebuilt(builtin: Network, pair: tuple[Tensor, Tensor]) -> list[Reconstruction]:
-    return list(reconstructions(*pair, builtin, side=48, steps=12))
+    return list(reconstructions(*pair, builtin, side=48, steps=24))
 
 
 # --- reconstructions

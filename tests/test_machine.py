@@ -36,12 +36,12 @@ def test_an_answer_is_measured_once(answer: bool) -> None:
     assert decided("this pays", no) is answer
 
 
-def test_another_processor_and_another_number_of_threads_are_measured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_processor_and_another_torch_are_measured_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     decided("this pays", lambda: True)
     monkeypatch.setattr(machine, "_processor", lambda: "another")
     again()
     assert decided("this pays", lambda: False) is False
-    monkeypatch.setattr(machine.torch, "get_num_threads", lambda: 77)
+    monkeypatch.setattr(machine.torch, "__version__", "77")
     again()
     assert decided("this pays", lambda: True) is True
 
