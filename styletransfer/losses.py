@@ -1,6 +1,6 @@
-"""What is compared: statistics of feature maps, distances between them, total variation. All in at least float32.
+"""What is compared: statistics of feature maps, distances between them, total variation, temporal loss.
 
-Gram matrices overflow in half precision, so features are widened before anything is summed.
+All in at least float32: Gram matrices overflow in half precision, so features are widened before anything is summed.
 """
 
 from __future__ import annotations
@@ -300,3 +300,15 @@ class _L1Variation(torch.autograd.Function):
             gradient.narrow(dim, 1, steps.shape[dim]).add_(steps)
             gradient.narrow(dim, 0, steps.shape[dim]).sub_(steps)
         return gradient
+
+
+# --- frames of a clip
+
+
+def temporal_loss(image: Tensor, previous: Tensor, mask: Tensor) -> Tensor:
+    """Mean of c (x - w)^2 over all values of a frame x (1, 3, H, W).
+
+    previous: w, the result before it, warped; mask: c (1, 1, H, W), 1 where the flow is certain, else 0.
+    Source: Ruder, Dosovitskiy and Brox 2016, section 4.2.
+    """
+    return (mask * (image - previous).square()).mean()

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from .config import Config
 from .features import Network, wanted_layers
-from .losses import Moments, content_scale, mix, style_loss, total_variation, widen, widest
+from .losses import Moments, content_scale, mix, style_loss, temporal_loss, total_variation, widen, widest
 from .parts import Part, content_inside, measured
 from .pixels import Size, halve, size_of
 from .tiles import Map, Sums, Tile, summed, tiles_of
@@ -40,6 +40,7 @@ class TermWeights(NamedTuple):
     content: float
     style: float
     tv: float
+    temporal: float
 
 
 def term_weights(config: Config) -> TermWeights:
@@ -47,7 +48,8 @@ def term_weights(config: Config) -> TermWeights:
     tilt = STRENGTH_RATIO ** ((config.strength - 50) / 50)
     content = 0.0 if config.strength == 100 else config.content_weight / max(1.0, tilt)
     style = 0.0 if config.strength == 0 else config.style_weight * min(1.0, tilt)
-    return TermWeights(content, style, config.tv_weight if config.strength > 0 else 0.0)
+    others = (config.tv_weight, config.temporal_weight) if config.strength > 0 else (0.0, 0.0)
+    return TermWeights(content, style, *others)
 
 
 StyleMoments = list[dict[str, Moments]]  # a style picture's, by octave and layer
@@ -72,15 +74,22 @@ class Octave:
     counts: dict[str, list[float]]
 
 
+class Anchor(NamedTuple):
+    """What a frame of a clip stays close to: a picture (1, 3, H, W), and where: a mask (1, 1, H, W) in [0, 1]."""
+
+    image: Tensor
+    mask: Tensor
+
+
 class Objective:
-    """Content + style + total variation at one size, for one network; targets are computed once, here.
+    """Content + style + total variation + temporal loss at one size, for one network; targets are computed once, here.
 
     `content` (1, 3, H, W) or None, `styles` any number of (1, 3, h, w) with their mix in `config.style_weights`. A term
     that has no picture or whose weight is 0 is not built. `style_targets` of an earlier objective with the same styles,
     settings and network spare computing them again. `masks`, one (1, 1, h, w) in [0, 1] a style, give each style a
     region of its own, in which its statistics are matched (Gatys et al. 2017, section 4); styles whose mask is None
-    share what the others leave. `tile` is the side of the parts that are computed at a time, in pixels; 0: all at once;
-    `mapped`, like Python's `map`, calls what computes them.
+    share what the others leave. `anchor` is what the temporal loss compares with. `tile` is the side of the parts that
+    are computed at a time, in pixels; 0: all at once; `mapped`, like Python's `map`, calls what computes them.
     """
 
     def __init__(
@@ -92,6 +101,7 @@ class Objective:
         style_targets: list[StyleMoments] | None = None,
         *,
         masks: Sequence[Tensor | None] | None = None,
+        anchor: Anchor | None = None,
         tile: int = 0,
         mapped: Map = map,
     ) -> None:
@@ -104,7 +114,8 @@ class Objective:
         self.content_targets: dict[str, Tensor] = {}
         self.content_scales: dict[str, float | Tensor] = {}
         self.style_targets = style_targets or []
-        self.tv_weight = weights.tv
+        self.tv_weight, self.temporal_weight = weights.tv, weights.temporal
+        self.anchor = anchor if self.temporal_weight else None
         self._octaves: dict[Size, list[Octave]] = {}
         with torch.no_grad():
             if content is not None and self.content_weights:
@@ -239,6 +250,8 @@ class Objective:
         terms = {**contents, **styles}
         if self.tv_weight:
             terms["tv/pixels"] = self.tv_weight * self._variation(image)
+        if self.anchor is not None:
+            terms["temporal/pixels"] = self.temporal_weight * temporal_loss(image, *self.anchor)
         if not terms:  # nothing is asked of the picture: it stays as it is
             terms["content/none"] = 0 * image.sum()
         return terms

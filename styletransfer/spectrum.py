@@ -57,6 +57,11 @@ class Spectrum:
         """The curvature of each square over what the bands predict (1, 1, h, w), within CONTRAST of 1."""
         return (self.local_sy / self.predicted_sy).nan_to_num(1).clamp(1 / CONTRAST, CONTRAST)
 
+    def near(self, image: Tensor) -> Spectrum:
+        """The same on the device where it is used with this picture, as after it was read from a file."""
+        device = _on_fft_device(image).device
+        return Spectrum(*(part.to(device) for part in (self.sy, self.ss, self.local_sy, self.predicted_sy)))
+
     def divider(self, like: Tensor) -> Callable[[Tensor], Tensor]:
         """An operator on values (1, 3, H, W), the size of `like`: divides each frequency by its band's curvature and
         each pixel by its square's contrast. It is symmetric and positive definite.

@@ -148,11 +148,9 @@ def test_no_step_uses_float64_on_mps_which_has_none(
 
 
 def test_strength_has_known_weights_at_its_marks() -> None:
-    weights = {
-        strength: term_weights(replace(CONFIG, content_weight=2.0, style_weight=3.0, tv_weight=0.5, strength=strength))
-        for strength in (0, 50, 100)
-    }
-    assert weights == {0: (2.0, 0.0, 0.0), 50: (2.0, 3.0, 0.5), 100: (0.0, 3.0, 0.5)}
+    config = replace(CONFIG, content_weight=2.0, style_weight=3.0, tv_weight=0.5, temporal_weight=0.25)
+    weights = {strength: term_weights(replace(config, strength=strength)) for strength in (0, 50, 100)}
+    assert weights == {0: (2.0, 0.0, 0.0, 0.0), 50: (2.0, 3.0, 0.5, 0.25), 100: (0.0, 3.0, 0.5, 0.25)}
 
 
 @given(st.floats(0.01, 99.9), st.floats(0.01, 99.9))
@@ -160,7 +158,7 @@ def test_strength_tilts_style_over_content_geometrically(a: float, b: float) -> 
     """Every step of the slider multiplies style over content alike; 50 steps by 100."""
     ratios = []
     for strength in (a, b):
-        content, style, _ = term_weights(replace(CONFIG, strength=strength))
+        content, style, *_ = term_weights(replace(CONFIG, strength=strength))
         ratios.append(style / content)
         assert content <= CONFIG.content_weight and style <= CONFIG.style_weight
         assert content == CONFIG.content_weight or style == CONFIG.style_weight

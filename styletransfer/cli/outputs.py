@@ -6,7 +6,7 @@ import os
 import re
 import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from ..config import StyleTransferError
@@ -19,14 +19,20 @@ def frame_file(folder: Path, output: Path, step: int) -> Path:
     return folder / f"{output.stem}-{step:05d}.png"
 
 
-def check_names(outputs: Sequence[Path], report: Path | None, frames: Path | None, inputs: Sequence[Path]) -> None:
-    """Refuse pictures of an unknown kind, and outputs that would replace an input or one another.
+def check_names(
+    outputs: Sequence[Path],
+    report: Path | None,
+    frames: Path | None,
+    inputs: Sequence[Path],
+    kinds: Collection[str] = SUFFIXES,
+) -> None:
+    """Refuse outputs of an unknown kind, and outputs that would replace an input or one another.
 
     Raises StyleTransferError.
     """
     for path in outputs:
-        if path.suffix.lower() not in SUFFIXES:
-            raise StyleTransferError(f"cannot write {quoted(str(path))}: the name must end in {', '.join(SUFFIXES)}")
+        if path.suffix.lower() not in kinds:
+            raise StyleTransferError(f"cannot write {quoted(str(path))}: the name must end in {', '.join(kinds)}")
     taken = dict.fromkeys(map(_identity, inputs), "an input")
     for path in (*outputs, *([report] if report else ())):
         if (what := taken.get(_identity(path))) is not None:

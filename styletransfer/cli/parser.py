@@ -44,7 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="styletransfer", description="Repaint a picture in the style of others.", allow_abbrev=False)
     add = parser.add_argument
     add("pictures", nargs="*", type=_name, metavar="CONTENT STYLE", help="the content, then one or more styles")
-    add("-o", "--output", type=_path, help="the picture to write: .png, .jpg, .webp or .tiff")
+    add("-o", "--output", type=_path, help="what to write: .png, .jpg, .webp or .tiff; of a clip .mp4 or .webm")
     add(
         "--style",
         nargs="+",
@@ -77,6 +77,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--list-recipes", action="store_true", help="print the recipes")
     add("--version", action="version", version=f"styletransfer {VERSION}")
     add_flags(parser)
+    _add_clip_flags(parser.add_argument_group("clips"))
     _add_settings(parser.add_argument_group("settings of the run (defaults from the recipe)"))
     return parser
 
@@ -90,6 +91,13 @@ def _name(text: str) -> str:
 
 def _path(text: str) -> Path:
     return Path(_name(text))
+
+
+def _add_clip_flags(group: Any) -> None:
+    """The flags that only clips have."""
+    group.add_argument("--seconds", type=float, metavar="N", help="paint the first seconds only")
+    group.add_argument("--fps", type=float, metavar="N", help="paint at most so many frames a second")
+    group.add_argument("--keep-every", type=int, metavar="N", help="paint every Nth frame only")
 
 
 def _add_settings(group: Any) -> None:

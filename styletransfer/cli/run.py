@@ -32,6 +32,7 @@ from ..recipes import RECIPES
 from ..start import Masks
 from ..transfer import Step, StyleTargets, iterate, schedule
 from .batch import alpha_at, paint_each
+from .clip import is_clip, paint_clip
 from .outputs import check_names, frame_file, prepare
 from .parser import FAILURES, Job, build_parser, configured, jobs_and_styles
 from .report import report_of, say
@@ -79,6 +80,8 @@ def _run(options: argparse.Namespace) -> int:
     jobs, style_paths = jobs_and_styles(options)
     if options.every < 1:
         raise StyleTransferError(f"every must be at least 1, got {options.every}")
+    if any([is_clip(job, options) for job in jobs]):
+        return paint_clip(jobs[0], style_paths, config, options)
     report = _ignore if options.quiet else say
     styles = [load_image(path, background=options.background) for path in style_paths]
     init_image = load_image(options.init_image, background=options.background) if options.init_image else None

@@ -14,7 +14,7 @@ from torch import Tensor
 from .. import pixels, solvers
 from ..config import VERSION, Config, StyleTransferError
 from ..features import Network
-from ..objective import Evaluation, Objective, StyleMoments
+from ..objective import Anchor, Evaluation, Objective, StyleMoments
 from ..pixels import Size
 from ..plan import Plan, is_out_of_memory, make_plan, smaller_tile
 from ..start import Masks, checked_image, checked_masks, first_image, resized_mask
@@ -40,11 +40,12 @@ class Run:
         masks: Masks | None = None,
         on_tight_memory: Callable[[], None] | None = None,
         map_tiles: Map = map,
+        anchor: Anchor | None = None,
     ) -> None:
         self.content = None if content is None else checked_image(content, "the content image")
         self.styles = [checked_image(style, f"style image {number}") for number, style in enumerate(styles, 1)]
         self.init_image = None if init_image is None else checked_image(init_image, "the start image")
-        self.config, self.network, self.map_tiles = config, network, map_tiles
+        self.config, self.network, self.map_tiles, self.anchor = config, network, map_tiles, anchor
         if self.content is None and not self.styles:
             raise StyleTransferError("no content and no style image given: at least one of them is needed")
         if config.init == "image" and self.init_image is None:
@@ -191,14 +192,21 @@ class Run:
         masks = None
         if self.masks is not None:
             masks = [None if mask is None else self._to_device(resized_mask(mask, scale.size)) for mask in self.masks]
-        options: Any = {"masks": masks, "tile": self.tile, "mapped": self.map_tiles}
+        anchor = None
+        if self.anchor is not None:
+            image, mask = pixels.resize(self.anchor.image, scale.size), resized_mask(self.anchor.mask, scale.size)
+            anchor = Anchor(self._to_device(image), self._to_device(mask))
+        options: Any = {"masks": masks, "anchor": anchor, "tile": self.tile, "mapped": self.map_tiles}
         objective = Objective(self.network, config, content, styles, self.style_targets.get(key), **options)
         self.style_targets[key] = objective.style_targets
 
+        # Without a reference to this run, which holds the function: both are freed at once, not by a later collection.
+        on_tight_memory = self._on_tight_memory if self._tiled_on_cpu() else None
+
         def evaluate(image: Tensor) -> Evaluation:
             loss, gradient, terms = objective(image if config.pixel_range == 1 else image / config.pixel_range)
-            if self._tiled_on_cpu():
-                self._on_tight_memory()  # before the optimiser needs memory for its pictures
+            if on_tight_memory is not None:
+                on_tight_memory()  # before the optimiser needs memory for its pictures
             return Evaluation(loss, gradient if config.pixel_range == 1 else gradient / config.pixel_range, terms)
 
         return evaluate

@@ -1,0 +1,306 @@
+"""A clip: its scenes by the workers of an engine, frame after frame, each kept as soon as it is painted."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from torch import Tensor
+from tqdm import tqdm
+
+from .. import allocator
+from ..config import Config, StyleTransferError
+from ..engine import Engine, Lost, chosen
+from ..features import Network, load_network
+from ..files import write_atomically
+from ..images import load_image
+from ..images.checks import quoted
+from ..pixels import Size, match_colors, size_of
+from ..plan import estimate_seconds, make_plan, peak_memory
+from ..spectrum import Spectrum
+from ..transfer import schedule
+from ..transfer.run import Run
+from ..video import (
+    READS,
+    WRITES,
+    Clip,
+    Frame,
+    Past,
+    Piece,
+    Scene,
+    Work,
+    check_installed,
+    digest_of,
+    paint_frames,
+    scene_starts,
+)
+from .batch import network_for
+from .outputs import check_names, prepare
+from .parser import Job
+from .report import say
+
+TRIES = 2  # workers that may die over the same scene
+KEEP_EVERY = 20.0  # seconds of painting that a crash may cost
+SMALL = 128  # long side at which cuts are looked for
+CLIP_FLAGS = ("seconds", "fps", "keep_every")
+NOT_FOR_CLIPS = ("masks", "init_image", "keep_alpha", "frames", "each", "output_dir")
+
+
+def is_clip(job: Job, options: argparse.Namespace) -> bool:
+    """Whether a command is about a clip. Raises StyleTransferError where its flags or names do not fit together."""
+    moving = job.content is not None and job.content.suffix.lower() in set(READS) - {".gif"}
+    if job.output.suffix.lower() in WRITES:
+        for name in NOT_FOR_CLIPS:
+            if getattr(options, name):
+                raise StyleTransferError(f"a clip takes no --{name.replace('_', '-')}")
+        if job.content is None or options.task != "transfer":
+            raise StyleTransferError("a clip needs a clip and a style: CLIP STYLE -o OUT.mp4")
+        return True
+    if moving:
+        kinds = " or ".join(WRITES)
+        raise StyleTransferError(f"a clip cannot be written as {quoted(job.output.name)}: the name must end in {kinds}")
+    for name in CLIP_FLAGS:
+        if getattr(options, name) is not None:
+            raise StyleTransferError(f"--{name.replace('_', '-')} is for clips, like CLIP.mp4 STYLE -o OUT.mp4")
+    return False
+
+
+# --- what a worker does
+
+
+@dataclass(frozen=True)
+class Order:
+    """A scene to paint, in a form that can be pickled: `styles` are the bytes of their files."""
+
+    clip: Clip
+    start: int
+    frames: int
+    long_side: int
+    styles: tuple[bytes, ...]
+    config: Config
+    background: str
+
+
+class Painted(NamedTuple):
+    """A frame that is painted: what is shown, what the next frame needs of it, and its entry in the report."""
+
+    image: Tensor
+    content: Tensor
+    raw: Tensor
+    spectrum: Spectrum | None
+    report: dict[str, Any]
+
+
+def painted(order: Order, past: Past) -> Iterator[Painted]:
+    """Yield the frames of a scene, or the rest of them after `past`."""
+    styles = [load_image(file, background=order.background) for file in order.styles]
+    config = order.config
+    if config.style_color == "match":  # to the clip's first frame: colours that follow each frame would flicker
+        first = next(order.clip.frames(order.long_side)).image
+        styles, config = [match_colors(style, first) for style in styles], replace(config, style_color="keep")
+    allocator.keep()
+    frames = (frame.image for _, frame in zip(range(order.frames), order.clip.frames(order.long_side, order.start)))
+    network, began = network_for(config), time.monotonic()
+    for result, after in paint_frames(frames, styles, config, network, past, on_tight_memory=allocator.give_back):
+        now = time.monotonic()
+        report = {"seconds": now - began, "steps": len(result.history), "losses": dict(result.history[-1])}
+        report |= {"outcome": result.outcome, "metadata": result.metadata}
+        yield Painted(result.image, after.contents[0], after.results[0], after.spectrum, report)
+        began = now
+
+
+# --- what the command does
+
+
+@dataclass
+class Command:
+    """A clip under way: its scenes, the folder of what is done, and how it is told."""
+
+    engine: Engine
+    order: Order  # of the whole clip
+    work: Work
+    fps: float
+    kind: str
+    bar: Any
+    stopping: threading.Event = field(default_factory=threading.Event)
+    reports: list[dict[str, Any]] = field(default_factory=list)
+
+    def paint(self, scene: Scene) -> None:
+        """Paint what is left of a scene. A scene whose worker died goes on with another."""
+        for _ in range(TRIES):
+            try:
+                with self.engine.worker() as worker:
+                    return self._paint(scene, worker)
+            except Lost:
+                continue
+        raise Lost(f"{TRIES} workers died over it, one after the other: choose a smaller size")
+
+    def _paint(self, scene: Scene, worker: Any) -> None:
+        done, past = self.work.load(scene)
+        if done == len(scene.times) or self.stopping.is_set():
+            return
+        order = replace(self.order, start=scene.start + done, frames=len(scene.times) - done)
+        piece: Piece | None = None
+        kept, written = time.monotonic(), done
+        try:
+            with closing(worker.stream(painted, order, past)) as frames:
+                for frame in frames:
+                    if piece is None:
+                        path = self.work.piece(scene, done)
+                        piece = Piece(path, self.kind, size_of(frame.image), self.fps)
+                    piece.write(Frame(scene.times[written], frame.image))
+                    # The last frame written is in the file only when the next one is.
+                    if time.monotonic() - kept > KEEP_EVERY and written > done:
+                        self.work.save(scene, written, past)
+                        kept = time.monotonic()
+                    past = past.after(frame.content, frame.raw, frame.spectrum)
+                    written += 1
+                    self._tell(frame, scene.start + written - 1)
+                    if self.stopping.is_set():
+                        break
+        finally:
+            if piece is not None:
+                piece.close()
+                self.work.save(scene, written, past)
+
+    def _tell(self, frame: Painted, number: int) -> None:
+        self.reports.append({"frame": number, **frame.report})
+        self.bar.update()
+        self.bar.set_postfix_str(f"loss {frame.report['losses']['total']:.4g}")
+
+    def paint_all(self) -> bool:
+        """Paint all scenes, and return whether Ctrl-C ended it."""
+        scenes = self.work.scenes
+        try:
+            if self.engine.workers == 1:
+                for scene in scenes:
+                    self.paint(scene)
+                return False
+            with ThreadPoolExecutor(self.engine.workers, "clip") as pool:
+                try:
+                    for _ in pool.map(self.paint, scenes):
+                        pass
+                except BaseException:
+                    self.stopping.set()  # the frames under way are finished
+                    pool.shutdown(cancel_futures=True)
+                    raise
+            return False
+        except KeyboardInterrupt:
+            return True
+
+
+def paint_clip(job: Job, style_paths: Sequence[Path], config: Config, options: argparse.Namespace) -> int:
+    """Paint a clip and return the exit code. Raises StyleTransferError."""
+    check_installed()
+    assert job.content is not None
+    source, kind = job.content, job.output.suffix.lower()
+    clip = _clip(source, options)
+    check_names([job.output], options.json, None, [source, *style_paths], WRITES)
+    pictures = [load_image(path, background=options.background) for path in style_paths]
+    tell = (lambda line: None) if options.quiet else say
+    network = load_network(config, report=tell)
+    tell(f"network {network.name} ({network.reason}), {network.mean.device.type}")
+    long_side = None if config.size == "original" else int(config.size)
+    first = next(clip.frames(long_side)).image
+    size = size_of(first)
+    config = replace(config, size=max(size))
+    Run(first, pictures, config, None, network)  # what does not fit together is told now
+    if not options.dry_run:
+        prepare([job.output], options.json, None, None)
+    scenes = find_scenes(clip)
+    estimate = _estimate(job, scenes, size, config, network)
+    if options.dry_run:
+        print(estimate)
+        return 0
+    tell(estimate)
+    times = [time for scene in scenes for time in scene.times]
+    fps = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 25.0
+    inputs = {
+        "clip": [digest_of(source), options.seconds, options.fps, options.keep_every],
+        "styles": [digest_of(path) for path in style_paths],
+        "config": config.to_dict(),
+        "network": network.digest,
+        "background": options.background,
+        "kind": kind,
+    }
+    work = Work(job.output, scenes, inputs)
+    ready = sum(work.load(scene)[0] for scene in scenes)
+    if ready:
+        tell(f"{ready} of {len(times)} frames are there already")
+    sent = replace(clip, source=source.read_bytes()) if options.ray else clip  # another computer has no such file
+    order = Order(
+        sent, 0, len(times), max(size), tuple(path.read_bytes() for path in style_paths), config, options.background
+    )
+    began = time.monotonic()
+    with (
+        closing(chosen(options)) as engine,
+        tqdm(total=len(times), initial=ready, unit="frame", disable=options.quiet) as bar,
+    ):
+        command = Command(engine, order, work, fps, kind, bar)
+        interrupted = command.paint_all()
+    frames = work.finish(source, times[-1] - times[0] + 1 / fps)
+    if options.json is not None:
+        entries = sorted(command.reports, key=lambda entry: entry["frame"])
+        seconds = time.monotonic() - began
+        report = {
+            "outcome": "stopped" if interrupted else "done",
+            "size": list(size),
+            "scenes": [scene.start for scene in scenes],
+            "seconds": seconds,
+            "peak_memory": peak_memory(),
+            "metadata": entries[-1]["metadata"] if entries else {},
+            "frames": [{name: entry[name] for name in entry if name != "metadata"} for entry in entries],
+        }
+        write_atomically(options.json, json.dumps(report, indent=1).encode())
+    if not interrupted:
+        return 0
+    if not frames:
+        raise KeyboardInterrupt
+    say(f"stopped: saved {frames} of {len(times)} frames; the same command goes on from here")
+    return 1
+
+
+def _clip(source: Path, options: argparse.Namespace) -> Clip:
+    """What is wanted of the clip. Raises StyleTransferError."""
+    for name in ("seconds", "fps"):
+        value = getattr(options, name)
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise StyleTransferError(f"{name} must be a positive number, got {value:g}")
+    if options.keep_every is not None and options.keep_every < 1:
+        raise StyleTransferError(f"keep-every must be at least 1, got {options.keep_every}")
+    return Clip(source, options.seconds, options.fps, options.keep_every or 1)
+
+
+def find_scenes(clip: Clip) -> list[Scene]:
+    """The scenes of a clip, found in small frames that are read one at a time."""
+    times: list[float] = []
+
+    def images() -> Iterator[Tensor]:
+        for frame in clip.frames(SMALL):
+            times.append(frame.time)
+            yield frame.image
+
+    starts = [number for number, starts in enumerate(scene_starts(images())) if starts]
+    return [Scene(start, tuple(times[start:end])) for start, end in zip(starts, [*starts[1:], len(times)])]
+
+
+def _estimate(job: Job, scenes: Sequence[Scene], size: Size, config: Config, network: Network) -> str:
+    """What a clip will take, in a line."""
+    plan = make_plan(network, config, size)
+    first = [(scale.size, scale.iterations) for scale in schedule(config, size, network)]
+    further = [(size, max(1, round(config.frame_share * first[-1][1])))]
+    frames = sum(len(scene.times) for scene in scenes)
+    seconds = [estimate_seconds(network, config, scales, plan.tile) for scales in (first, further)]
+    total = len(scenes) * seconds[0] + (frames - len(scenes)) * seconds[1]
+    counts = f"{frames} frames of {size[1]}x{size[0]}, {len(scenes)} scene{'s' if len(scenes) > 1 else ''}"
+    each = f"{seconds[0]:.1f} s for a scene's first frame, {seconds[1]:.1f} s for a further one"
+    return f"{job.output.name}: {counts}; about {total:.0f} s: {each}"

@@ -1,0 +1,121 @@
+"""A clip under way: a folder beside the output with the pieces written so far and what each scene needs to go on."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ..config import StyleTransferError
+from ..files import write_atomically
+from ..images.checks import quoted
+from ..spectrum import Spectrum
+from .clip import Part, join
+from .paint import Past
+
+SPECTRUM = ("sy", "ss", "local_sy", "predicted_sy")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A part of a clip without a cut: its first frame's number, and the time of each of its frames."""
+
+    start: int
+    times: tuple[float, ...]
+
+
+class Work:
+    """The folder of a clip under way.
+
+    inputs: everything that the frames depend on; a folder with frames of others, or of somebody else, is refused.
+    Raises StyleTransferError.
+    """
+
+    def __init__(self, output: Path, scenes: Sequence[Scene], inputs: Mapping[str, Any]) -> None:
+        self.output, self.scenes = output, scenes
+        self.folder = output.with_name(f"{output.name}.parts")
+        note, digest = self.folder / "inputs", hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+        if self.folder.exists():
+            other = not note.is_file() or note.read_text() != digest
+            if other and (not note.is_file() or any(self.folder.glob("*.safetensors"))):
+                raise StyleTransferError(
+                    f"{quoted(self.folder.name)} holds a clip that was begun with other pictures or settings: "
+                    "go on with those, remove the folder, or choose another output"
+                )
+        self.folder.mkdir(exist_ok=True)
+        write_atomically(note, digest.encode())
+
+    def piece(self, scene: Scene, frame: int) -> Path:
+        """The file of a scene's frames from one on."""
+        return self.folder / f"{scene.start:06d}-{frame:06d}.mp4"
+
+    def state(self, scene: Scene) -> Path:
+        return self.folder / f"{scene.start:06d}.safetensors"
+
+    def save(self, scene: Scene, done: int, past: Past) -> None:
+        """Keep what the scene needs to go on after so many frames."""
+        tensors = {f"content/{place}": image for place, image in enumerate(past.contents)}
+        tensors |= {f"result/{place}": image for place, image in enumerate(past.results)}
+        if past.spectrum is not None:
+            tensors |= {f"spectrum/{name}": getattr(past.spectrum, name) for name in SPECTRUM}
+        whole = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+        write_atomically(self.state(scene), save(whole, {"done": str(done)}))
+
+    def load(self, scene: Scene) -> tuple[int, Past]:
+        """How many of a scene's frames are done, and what the next one needs."""
+        path = self.state(scene)
+        if not path.exists():
+            return 0, Past()
+        try:
+            with safe_open(path, "pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                done = int(file.metadata()["done"])
+        except (SafetensorError, OSError, ValueError, KeyError, TypeError):
+            return 0, Past()  # damaged: the scene is painted again
+        spectrum = None
+        if "spectrum/sy" in tensors:
+            spectrum = Spectrum(*(tensors[f"spectrum/{name}"] for name in SPECTRUM))
+        return done, Past(_numbered(tensors, "content"), _numbered(tensors, "result"), spectrum)
+
+    def finish(self, source: Path, duration: float) -> int:
+        """Write the clip as far as it is painted without a gap, and return its number of frames; a whole one's folder
+        is removed.
+        """
+        parts, frames, begin = list[Part](), 0, self.scenes[0].times[0]
+        for scene in self.scenes:
+            done, _ = self.load(scene)
+            starts = [int(path.stem.split("-")[1]) for path in sorted(self.folder.glob(f"{scene.start:06d}-*.mp4"))]
+            starts = [start for start in starts if start < done]
+            for start, end in zip(starts, [*starts[1:], done]):
+                parts.append(Part(self.piece(scene, start), end - start, scene.times[start] - begin))
+            frames += done
+            if done < len(scene.times):
+                break
+        total = [time for scene in self.scenes for time in scene.times]
+        if frames:
+            join(parts, self.output, source, total[frames] if frames < len(total) else duration)
+        if frames == len(total):
+            shutil.rmtree(self.folder)
+        return frames
+
+
+def _numbered(tensors: Mapping[str, Tensor], kind: str) -> tuple[Tensor, ...]:
+    count = sum(name.startswith(f"{kind}/") for name in tensors)
+    return tuple(tensors[f"{kind}/{place}"] for place in range(count))
+
+
+def digest_of(file: Path) -> str:
+    """A digest of a file's content."""
+    digest = hashlib.sha256()
+    with open(file, "rb") as data:
+        while block := data.read(2**20):
+            digest.update(block)
+    return digest.hexdigest()
