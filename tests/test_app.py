@@ -827,6 +827,13 @@ def test_an_upload_is_shown_unpainted_in_place_of_the_last_picture(pictures: tup
     assert "result" not in shown(key)  # not even a run that fails now brings the last picture back
 
 
+def test_an_upload_that_browsers_cannot_show_is_said_to_be_read(pictures: tuple[str, str], tmp_path: Path) -> None:
+    tiff = tmp_path / "scan.TIF"
+    tiff.write_bytes(Path(pictures[0]).read_bytes())
+    updates = pictures_page.take(handlers, parts.content)(places(content=str(tiff)))
+    assert updates[parts.content] == str(tiff) and "TIFF" in updates[parts.says[parts.content]]
+
+
 def test_an_upload_that_cannot_be_read_gives_way_to_the_picture_that_was_there(tmp_path: Path) -> None:
     broken = tmp_path / "<b>.png"
     broken.write_bytes(b"no picture")

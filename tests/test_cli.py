@@ -292,6 +292,14 @@ def test_hidden_files_of_a_folder_are_no_pictures(folder: Path) -> None:
     assert [path.name for path in (folder / "d_").iterdir()] == ["a.png"]
 
 
+def test_pictures_of_a_folder_go_by_any_of_their_usual_endings(folder: Path) -> None:
+    (folder / "in_").mkdir()
+    for name in ("a.JPG", "b.jfif", "c.jpe", "d.apng"):  # the content, not the name, tells what a file is
+        (folder / "in_" / name).write_bytes((folder / "a.png").read_bytes())
+    assert run(folder, "in_", "--style", "s.png", "--output-dir", "d_", *QUICK) == 0
+    assert sorted(path.stem for path in (folder / "d_").iterdir()) == ["a", "b", "c", "d"]
+
+
 def test_lists(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["--list-recipes"]) == 0
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(RECIPES)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import os
 import random
@@ -19,7 +20,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageCms, features
+from PIL import Image, ImageCms, TiffImagePlugin, features
 from PIL.PngImagePlugin import PngInfo
 
 from styletransfer import files
@@ -390,6 +391,18 @@ def test_a_palette_with_shades_of_transparency() -> None:
     assert np.allclose(array(load_image(picture))[0], alpha * colors / 255 + 1 - alpha, atol=1e-6)
 
 
+def test_a_bmp_whose_fourth_byte_is_empty_is_opaque() -> None:
+    values = noise(3, 4, 4)
+    for opacity in (0, 255):
+        values[..., 3] = opacity
+        head = struct.pack("<IiiHHIIiiII4I", 56, 4, -3, 1, 32, 3, 0, 0, 0, 0, 0, 0xFF, 0xFF00, 0xFF0000, 0xFF000000)
+        data = b"BM" + struct.pack("<IHHI", 70 + values.size, 0, 0, 70) + head + values.tobytes()
+        assert np.array_equal(array(load_image(data)), values[..., :3] / np.float32(255)) and load_alpha(data) is None
+        values[0, 0, 3] = 128  # one pixel tells that the others are clear
+        data = data[:70] + values.tobytes()
+        assert load_alpha(data)[0, 0, 0, 1] == opacity / 255
+
+
 def test_alpha_that_is_opaque_throughout_is_none() -> None:
     values = noise(4, 4, 4)
     values[..., 3] = 255
@@ -583,12 +596,52 @@ def test_what_is_no_pixel_does_not_decide_whether_a_png_is_read(what: str) -> No
         assert np.array_equal(array(load_image(data)), values / np.float32(255))
 
 
+@pytest.mark.parametrize("kind", [1, 2, 7])  # bytes, text, undefined: the standard has bytes
+def test_metadata_of_any_kind_leaves_a_tiff_readable(kind: int) -> None:
+    values, tags = noise(4, 5, 3), TiffImagePlugin.ImageFileDirectory_v2()
+    text = "<?xpacket?><x:xmpmeta/><?xpacket end='w'?>"
+    tags.tagtype[700] = kind
+    tags[700] = text if kind == 2 else text.encode()
+    assert np.array_equal(array(load_image(encoded(values, "TIFF", tiffinfo=tags))), values / np.float32(255))
+
+
 def test_a_long_profile_is_followed_and_an_endless_one_is_not() -> None:
     swapped = SRGB.replace(b"rXYZ", b"swap").replace(b"bXYZ", b"rXYZ").replace(b"swap", b"bXYZ")
     for length, light in ((2 * 2**20, (0, 0, 1)), (17 * 2**20, (1, 0, 0))):
         long = struct.pack(">I", length) + swapped[4:].ljust(length - 4, b"\0")
         data = png(1, 1, 8, 2, [bytes([255, 0, 0])], chunk(b"iCCP", b"icc\0\0" + zlib.compress(long)))
         assert np.abs(array(load_image(data)) - light).max() < 0.02
+
+
+def segment(kind: int, body: bytes) -> bytes:
+    """A part of a JPEG."""
+    return struct.pack(">BBH", 255, kind, len(body) + 2) + body
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        segment(0xED, b"Photoshop 3.0\0" + b"8BIM\x07\xdb"),  # cut short
+        segment(0xE0, b"JFIF\0\1"),
+        segment(0xEE, b"Adobe"),
+        segment(0xE2, b"ICC_PROFILE\0"),
+        segment(0xE2, b"MPF\0 no list of pictures"),
+        segment(0xE1, b"Exif\0\0"),
+        segment(0xFE, b"x" * 60000) * 60,
+        b"\xff\xff\xff",
+        b"\0\0 nothing \xff\0",
+    ],
+)
+def test_what_is_no_pixel_does_not_decide_whether_a_jpeg_is_read(extra: bytes) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    swapped = SRGB.replace(b"rXYZ", b"swap").replace(b"bXYZ", b"rXYZ").replace(b"swap", b"bXYZ")
+    for picture, notes in itertools.product(
+        (noise(9, 11, 3), noise(9, 11), Image.new("CMYK", (9, 5), (9, 99, 0, 40))),
+        ({}, {"exif": exif}, {"icc_profile": swapped}, {"progressive": True}),
+    ):
+        jpeg = encoded(picture, "JPEG", **notes)
+        assert torch.equal(load_image(jpeg[:2] + extra + jpeg[2:]), load_image(jpeg))
 
 
 @pytest.mark.parametrize("kind", [b"\xfe", b"\xff", b"\x01"])  # a comment, another program's block, a text

@@ -18,7 +18,7 @@ from ..recipes import RECIPES, recipe
 
 NOT_EACH = ("masks", "init_image", "frames")  # flags that go with one picture alone
 TASKS = ("transfer", "content", "style")
-PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
+PICTURES = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
 FAILURES = (RuntimeError, OSError, MemoryError)  # beside StyleTransferError: of the machine, not of what was given
 USAGE = "python -m styletransfer CONTENT STYLE -o OUT.png"
 

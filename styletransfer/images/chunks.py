@@ -6,6 +6,7 @@ bounded, or not at all.
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Iterator
 
@@ -14,6 +15,9 @@ PNG_HEADER = 33  # bytes: the signature and IHDR
 MAX_PROFILE = 16 * 2**20  # bytes
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _WITH_ORIENTATION = tuple(key + b"\0" for key in (b"Raw profile type exif", b"XML:com.adobe.xmp"))
+_SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xda-\xfe]")  # how a JPEG's segment with a length begins
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
+_NOTES = {b"JFIF\0": 12, b"Exif\0\0": 6, _XMP: len(_XMP), b"ICC_PROFILE\0": 14, b"Adobe": 12}  # and their least bytes
 
 
 def bare_png(data: bytes) -> bytes:
@@ -41,6 +45,21 @@ def png_with_text(data: bytes, key: str) -> bytes:
         if kind in _TEXTS and data.startswith(key.encode() + b"\0", at + 8):
             return data[:PNG_HEADER] + data[at:end] + b"\0\0\0\0IDAT"
     return data[:PNG_HEADER] + b"\0\0\0\0IDAT"
+
+
+def bare_jpeg(data: bytes) -> bytes:
+    """A JPEG with those notes alone that may tell its colours or its orientation, if they are long enough to do so."""
+    kept, at = [data[:2]], 2
+    while marker := _SEGMENT.search(data, at):  # what stands between two segments is skipped
+        at, kind = marker.start(), data[marker.start() + 1]
+        if kind == 0xDA:  # the pixels begin
+            break
+        end = at + 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        is_note = 0xE0 <= kind <= 0xEF or kind == 0xFE
+        if not is_note or any(data.startswith(key, at + 4) and end - at - 4 >= size for key, size in _NOTES.items()):
+            kept.append(data[at:end])
+        at = end
+    return b"".join(kept) + data[at:]
 
 
 def bare_gif(data: bytes) -> bytes:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..config import StyleTransferError
 from .checks import SETTINGS_KEY, as_one_error, parse_settings, quoted
-from .chunks import PNG_DEPTH, bare_gif, bare_png, png_profile, png_with_text, unread_kind
+from .chunks import PNG_DEPTH, bare_gif, bare_jpeg, bare_png, png_profile, png_with_text, unread_kind
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
 
@@ -87,9 +87,11 @@ def _decode(source: Source, max_bytes: int, max_pixels: int) -> tuple[Tensor, Te
         profile, data = png_profile(data), bare_png(data)
     elif data.startswith(b"GIF"):
         data = bare_gif(data)
+    elif data.startswith(b"\xff\xd8"):
+        data = bare_jpeg(data)
     with _open_image(name, data, READABLE) as image:
         (width, height), too_costly = image.size, _is_too_costly(image, data)
-        if image.format in ("JPEG", "MPO") and width * height > max_pixels:
+        if image.format == "JPEG" and width * height > max_pixels:
             halvings = math.ceil(math.log(width * height / max_pixels, 4))
             image.draft(None, (width >> halvings, height >> halvings))  # as far as the format can: to an eighth
         if image.width * image.height > max_pixels:
@@ -103,6 +105,8 @@ def _decode(source: Source, max_bytes: int, max_pixels: int) -> tuple[Tensor, Te
             image.info["transparency"] *= 255 // (2 ** data[PNG_DEPTH] - 1)
         if image.format == "TIFF":
             _leave_planes_to_libtiff(image, name)
+            if not isinstance(image.info.get("xmp"), bytes):  # Pillow would look for an orientation in it, and fail
+                image.info.pop("xmp", None)
         image.load()
         if profile is not None:
             image.info["icc_profile"] = profile
@@ -116,7 +120,7 @@ def _decode(source: Source, max_bytes: int, max_pixels: int) -> tuple[Tensor, Te
 def _is_too_costly(image: Image.Image, data: bytes) -> bool:
     """Whether a small file would take hours: TIFF strips or JPEG scans may cover the picture many times."""
     area = image.width * image.height
-    if image.format in ("JPEG", "MPO"):
+    if image.format == "JPEG":
         return data.count(b"\xff\xda") * area > 2e10  # start of scan; about 1 ns a pixel
     return len(getattr(image, "tile", ())) > 2**18 or _covered_pixels(image) > 8 * area
 
@@ -263,7 +267,9 @@ def _alpha(image: Image.Image, data: bytes) -> Tensor | None:
             values = np.asarray(image).astype(np.uint16) << 8 | np.asarray(low)  # (H, W, 3)
         opaque = (values != np.array(image.info["transparency"])).any(-1)
         return torch.from_numpy(opaque)[None, None].float()
-    return _planes(image.convert("RGBA").getchannel("A"))
+    alpha = _planes(image.convert("RGBA").getchannel("A"))
+    # A BMP without any opacity comes from a program that left the fourth byte empty: opaque, as in Photoshop.
+    return None if image.format == "BMP" and not alpha.any() else alpha
 
 
 def _upright(image: Tensor, orientation: int) -> Tensor:

@@ -16,6 +16,7 @@ from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
 from .visit import at_work, visit_of
 
 SOURCES: Any = ["upload", "clipboard", "webcam"]
+UNSHOWN = "Most browsers cannot show a TIFF in this place; it has been read, and will be painted."
 
 
 def lay_pictures(handlers: Handlers, first: Mapping[str, str]) -> None:
@@ -95,7 +96,9 @@ def take(handlers: Handlers, slot: Any) -> Callable[..., Updates]:
                 picture = sheet(values[slot], handlers.server.limits.pixels)
         except gr.Error as error:
             return {slot: values[handlers.parts.good[slot]], handlers.parts.says[slot]: says(error.message)}
-        return put(handlers, values, slot, picture)
+        is_tiff = values[slot].lower().endswith((".tif", ".tiff"))
+        note = {handlers.parts.says[slot]: f"<p>{UNSHOWN}</p>"} if is_tiff else {}
+        return {**put(handlers, values, slot, picture), **note}
 
     return take
 
