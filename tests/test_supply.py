@@ -11,9 +11,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MODULES = {"pillow": "PIL"}  # where the name of the import is another one
-OPTIONAL = {"ray", "spaces", "resource"}  # of ZeroGPU, and not on Windows: each behind an except ImportError
+# Of clips, of many workers, of ZeroGPU, and not on Windows: each is done without where it is missing.
+OPTIONAL = {"av", "cv2", "ray", "spaces", "resource"}
 BROUGHT = {"starlette", "httpx"}  # by Gradio, whose page is an app of the one and which fetches with the other
-RULE = re.compile(r"([a-z_]+)>=(\d+(?:\.\d+)*),<(\d+)")
+RULE = re.compile(r"([a-z_-]+)>=(\d+(?:\.\d+)*),<(\d+)")
 
 
 def required(file: str) -> dict[str, tuple[str, str]]:
