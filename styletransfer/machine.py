@@ -19,7 +19,8 @@ REPEATS = 5  # the fastest of so many counts: other programs' work only adds tim
 
 
 def fastest(run: Callable[[], object]) -> float:
-    """Seconds of the fastest of a few calls."""
+    """Seconds of the fastest of a few calls, after one to warm up."""
+    run()
     seconds = []
     for _ in range(REPEATS):
         began = time.perf_counter()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from ..config import Config
 from ..features import Network, wanted_layers
+from ..machine import fastest
 from ..objective import Objective
 from ..pixels import Size, fit_size, white_noise
 from ..tiles import tiles_of
@@ -49,21 +49,10 @@ def _seconds_of_evaluation(network: Network, config: Config, size: Size) -> floa
     generator = torch.Generator().manual_seed(0)
     image = white_noise(size, generator).to(network.mean)
     objective = Objective(network, replace(config, style_weights=()), image, [image])
-    return _fastest(lambda: float(objective(image).loss), 5)
+    return fastest(lambda: float(objective(image).loss))
 
 
 def _seconds_of_pass(length: int = 2**21) -> float:
     """Seconds per value of one pass over a picture that does not fit into the caches."""
     one, two = torch.ones(length), torch.ones(length)
-    return _fastest(lambda: float(torch.dot(one, two)), 5) / length
-
-
-def _fastest(run: Callable[[], float], repeats: int) -> float:
-    """The shortest of several timings, after one run to warm up."""
-    run()
-    seconds = []
-    for _ in range(repeats):
-        began = time.perf_counter()
-        run()
-        seconds.append(time.perf_counter() - began)
-    return min(seconds)
+    return fastest(lambda: float(torch.dot(one, two))) / length
