@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -25,13 +27,22 @@ def write_atomically(path: Path, data: bytes, *, sync: bool = False) -> None:
     if path.exists() and not path.is_file():
         path.write_bytes(data)
         return
+    with replacement(path) as temporary, open(temporary, "xb") as file:
+        file.write(data)
+        if sync:
+            file.flush()
+            os.fsync(file.fileno())
+
+
+@contextmanager
+def replacement(path: Path) -> Iterator[Path]:
+    """The name of a hidden temporary file in the same folder, which takes the place of `path`, or of a link's target,
+    once it is written; after an error it is removed.
+    """
+    path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            if sync:
-                file.flush()
-                os.fsync(file.fileno())
+        yield temporary
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

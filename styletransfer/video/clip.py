@@ -7,7 +7,6 @@ from there; `join` puts them together, with the sound, without encoding anything
 from __future__ import annotations
 
 import heapq
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ import torch
 from torch import Tensor
 
 from ..config import StyleTransferError
+from ..files import replacement
 from ..images.checks import quoted
 from ..pixels import Size, fit_size, resize, size_of
 
@@ -214,23 +214,18 @@ def join(parts: Sequence[Part], output: Path, source: Path, duration: float) -> 
     """
     import av
 
-    temporary = output.with_name(f".{output.stem}.{os.getpid()}{output.suffix}")
     kind = output.suffix.lower()
-    try:
-        with ExitStack() as stack:
-            options = {"movflags": "faststart"} if kind == ".mp4" else {}
-            result = stack.enter_context(av.open(str(temporary), "w", options=options))
-            inputs = [stack.enter_context(av.open(str(path))) for path, _, _ in parts]
-            picture = result.add_stream_from_template(inputs[0].streams.video[0])
-            tracks = [_pictures(inputs, parts, picture)]
-            with _reading(source) as sound:
-                if sound.streams.audio:
-                    tracks.append(_sound(sound, result, kind, duration))
-                for _, _, packet in heapq.merge(*tracks, key=lambda entry: entry[:2]):
-                    result.mux(packet)
-        os.replace(temporary, output)
-    finally:
-        temporary.unlink(missing_ok=True)
+    options = {"movflags": "faststart"} if kind == ".mp4" else {}
+    with replacement(output) as temporary, ExitStack() as stack:
+        result = stack.enter_context(av.open(str(temporary), "w", format=kind[1:], options=options))
+        inputs = [stack.enter_context(av.open(str(path))) for path, _, _ in parts]
+        picture = result.add_stream_from_template(inputs[0].streams.video[0])
+        tracks = [_pictures(inputs, parts, picture)]
+        with _reading(source) as sound:
+            if sound.streams.audio:
+                tracks.append(_sound(sound, result, kind, duration))
+            for _, _, packet in heapq.merge(*tracks, key=lambda entry: entry[:2]):
+                result.mux(packet)
 
 
 Track = Iterator[tuple[float, int, Any]]  # time, number of the track, packet
