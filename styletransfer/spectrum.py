@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import torch
@@ -60,7 +60,7 @@ class Spectrum:
     def near(self, image: Tensor) -> Spectrum:
         """The same on the device where it is used with this picture, as after it was read from a file."""
         device = _on_fft_device(image).device
-        return Spectrum(*(part.to(device) for part in (self.sy, self.ss, self.local_sy, self.predicted_sy)))
+        return Spectrum(*(getattr(self, part.name).to(device) for part in fields(self)))
 
     def divider(self, like: Tensor) -> Callable[[Tensor], Tensor]:
         """An operator on values (1, 3, H, W), the size of `like`: divides each frequency by its band's curvature and

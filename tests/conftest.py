@@ -9,11 +9,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 from oracles import FIVE, SMALL, random_network
 
 from styletransfer.engine import Engine, Here, chosen
 from styletransfer.features import Design, Network
+from styletransfer.studio.worker import WORKER
 
 # The same examples every time, and no deadline, which a busy machine would miss.
 settings.register_profile("steady", derandomize=True, deadline=None, database=None, max_examples=25)
@@ -59,3 +61,16 @@ def cluster() -> Iterator[Engine]:
 @pytest.fixture(params=["here", "ray"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     return Here() if request.param == "here" else request.getfixturevalue("cluster")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As many as a worker has: sums in another order are not the same to the last bit. The computing thread has a
+    number of its own from its start on.
+    """
+    threads = torch.get_num_threads()
+    WORKER.call(torch.set_num_threads, 1)
+    torch.set_num_threads(1)
+    yield
+    WORKER.call(torch.set_num_threads, threads)
+    torch.set_num_threads(threads)

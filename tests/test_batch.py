@@ -18,16 +18,8 @@ from styletransfer.cli import batch
 from styletransfer.engine import Engine, Here, Lost
 from styletransfer.pixels import resize
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 QUICK = ["--size", "64", "--scales", ".5,1", "--iterations", "2", "--device", "cpu", "--quiet"]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As many as a worker has: sums in another order are not the same to the last bit."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

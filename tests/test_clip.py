@@ -343,18 +343,14 @@ class _Losing:
             yield frame
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_scenes_go_to_workers_and_a_lost_one_is_replaced(
     folder: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as many as a worker has
-    try:
-        assert run(folder) == 0
-        wanted = losses(folder)
-        monkeypatch.setattr(cli.clip, "chosen", lambda options: Given(engine, lost=int(engine.workers == 1)))
-        assert run(folder, out="again.mp4") == 0
-    finally:
-        torch.set_num_threads(threads)
+    assert run(folder) == 0
+    wanted = losses(folder)
+    monkeypatch.setattr(cli.clip, "chosen", lambda options: Given(engine, lost=int(engine.workers == 1)))
+    assert run(folder, out="again.mp4") == 0
     assert losses(folder).keys() == wanted.keys()
     assert all(math.isclose(losses(folder)[number], loss, rel_tol=1e-5) for number, loss in wanted.items())
     assert len(list(Clip(folder / "again.mp4").frames())) == 6

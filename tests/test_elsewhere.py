@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from small import job as small_job
 from small import two_pictures
 
@@ -25,20 +24,8 @@ from styletransfer.studio.frames import Frame, paint
 from styletransfer.studio.job import Job
 from styletransfer.studio.kept import Visit
 from styletransfer.studio.session import continuation, run
-from styletransfer.studio.worker import WORKER
 
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    """As many as a worker has: sums in another order are not the same to the last bit. The computing thread has a
-    number of its own from its start on.
-    """
-    threads = torch.get_num_threads()
-    WORKER.call(torch.set_num_threads, 1)
-    torch.set_num_threads(1)
-    yield
-    WORKER.call(torch.set_num_threads, threads)
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

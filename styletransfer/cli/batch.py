@@ -7,13 +7,13 @@ import json
 import threading
 import time
 from collections import OrderedDict, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 from tqdm import tqdm
@@ -29,7 +29,8 @@ from ..transfer import StyleTargets, iterate, measure_styles
 from .parser import FAILURES, Job
 from .report import report_of, say
 
-TRIES = 2  # workers that may die over the same picture
+TRIES = 2  # workers that may die over the same picture or scene
+Returned = TypeVar("Returned")
 TELL_EVERY = 0.25  # seconds between two signs of a worker's progress
 
 
@@ -84,6 +85,17 @@ def statistics(style: bytes, config: Config, background: str) -> StyleTargets:
 # --- what the command does
 
 
+def tried(engine: Engine, attempt: Callable[[Worker], Returned]) -> Returned:
+    """What an attempt with a worker returns; where the worker dies, the next one's. Raises Lost after TRIES of them."""
+    for _ in range(TRIES):
+        try:
+            with engine.worker() as worker:
+                return attempt(worker)
+        except Lost:
+            continue
+    raise Lost(f"{TRIES} workers died over it, one after the other: choose a smaller size")
+
+
 @dataclass
 class Batch:
     """The pictures of one command under way; `kept` has the statistics of the last styles, where the engine keeps
@@ -103,26 +115,30 @@ class Batch:
         A picture whose worker died is tried again. Raises what went wrong.
         """
         assert job.content is not None and job.style is not None
-        files = job.content.read_bytes(), job.style.read_bytes()
+        style = job.style
+        files = job.content.read_bytes(), style.read_bytes()
         shape = SUFFIXES[job.output.suffix.lower()]
         order = Order(*files, shape, self.config, self.options.background, self.options.keep_alpha)
-        for _ in range(TRIES):
+
+        def attempt(worker: Worker) -> dict[str, Any] | None:
             bar.reset()
             bar.set_description_str(job.output.stem)
             try:
-                with self.engine.worker() as worker:
-                    for item in worker.stream(painted, order, self.statistics(worker, job.style, order)):
-                        if self.stopping.is_set():
-                            return None
-                        if isinstance(item, float):
-                            bar.update(100 * item - bar.n)
-                            continue
-                        data, report = item
-                        write_atomically(job.output, data)
-                        return {"output": job.output.name, **report}
+                for item in worker.stream(painted, order, self.statistics(worker, style, order)):
+                    if self.stopping.is_set():
+                        break
+                    if isinstance(item, float):
+                        bar.update(100 * item - bar.n)
+                        continue
+                    data, report = item
+                    write_atomically(job.output, data)
+                    return {"output": job.output.name, **report}
             except Lost:
-                self.kept.pop(job.style, None)  # it may have gone with the worker
-        raise Lost(f"{TRIES} workers died over it, one after the other: choose a smaller size")
+                self.kept.pop(style, None)  # it may have gone with the worker
+                raise
+            return None
+
+        return tried(self.engine, attempt)
 
     def statistics(self, worker: Worker, style: Path, order: Order) -> Any:
         """The style's statistics, which the first worker that needs them computes while the others wait."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,7 +20,7 @@ from tqdm import tqdm
 
 from .. import allocator
 from ..config import Config, StyleTransferError
-from ..engine import Engine, Lost, chosen
+from ..engine import Engine, chosen
 from ..features import Network, load_network
 from ..files import write_atomically
 from ..images import load_image
@@ -40,15 +41,15 @@ from ..video import (
     Work,
     check_installed,
     digest_of,
+    further_steps,
     paint_frames,
     scene_starts,
 )
-from .batch import network_for
+from .batch import network_for, tried
 from .outputs import check_names, prepare
 from .parser import Job
 from .report import say
 
-TRIES = 2  # workers that may die over the same scene
 KEEP_EVERY = 20.0  # seconds of painting that a crash may cost
 SMALL = 128  # long side at which cuts are looked for
 CLIP_FLAGS = ("seconds", "fps", "keep_every")
@@ -136,13 +137,7 @@ class Command:
 
     def paint(self, scene: Scene) -> None:
         """Paint what is left of a scene. A scene whose worker died goes on with another."""
-        for _ in range(TRIES):
-            try:
-                with self.engine.worker() as worker:
-                    return self._paint(scene, worker)
-            except Lost:
-                continue
-        raise Lost(f"{TRIES} workers died over it, one after the other: choose a smaller size")
+        tried(self.engine, partial(self._paint, scene))
 
     def _paint(self, scene: Scene, worker: Any) -> None:
         done, past = self.work.load(scene)
@@ -297,7 +292,7 @@ def _estimate(job: Job, scenes: Sequence[Scene], size: Size, config: Config, net
     """What a clip will take, in a line."""
     plan = make_plan(network, config, size)
     first = [(scale.size, scale.iterations) for scale in schedule(config, size, network)]
-    further = [(size, max(1, round(config.frame_share * first[-1][1])))]
+    further = [(size, further_steps(config, first[-1][1]))]
     frames = sum(len(scene.times) for scene in scenes)
     seconds = [estimate_seconds(network, config, scales, plan.tile) for scales in (first, further)]
     total = len(scenes) * seconds[0] + (frames - len(scenes)) * seconds[1]

@@ -1,7 +1,7 @@
 """Clips: every frame painted, with strokes that stay on what they are painted on."""
 
 from .clip import READS, WRITES, Clip, Frame, Piece
-from .paint import Past, paint_frames, scene_starts
+from .paint import Past, further_steps, paint_frames, scene_starts
 from .work import Scene, Work, digest_of
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Work",
     "check_installed",
     "digest_of",
+    "further_steps",
     "paint_frames",
     "scene_starts",
 ]

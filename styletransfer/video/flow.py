@@ -13,9 +13,7 @@ from ..config import StyleTransferError
 from ..pixels import Size, luminance, resample, size_of
 
 MISSING = "clips need an extra package for optical flow: pip install 'opencv-python-headless>=4.9,<6'"
-SMALLEST = (
-    64  # short side that flow is computed at, at least: very small pictures once crashed OpenCV (its issue 14554)
-)
+SMALLEST = 64  # least short side that flow is computed at: very small pictures once crashed OpenCV
 
 
 def check_installed() -> None:

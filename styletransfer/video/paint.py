@@ -80,8 +80,13 @@ def further_frame(
     """The run of a frame that has others before it: from the last result moved along, a share of the steps."""
     start, anchor = moved(content, past)
     steps = config.steps(network.design.iterations)[-1]
-    config = replace(config, init="image", scales=(1.0,), iterations=(max(1, round(config.frame_share * steps)),))
+    config = replace(config, init="image", scales=(1.0,), iterations=(further_steps(config, steps),))
     return Run(content, styles, config, start, network, anchor=anchor, **options)
+
+
+def further_steps(config: Config, steps: int) -> int:
+    """Steps of a frame that has others before it, where a picture takes so many at full size."""
+    return max(1, round(config.frame_share * steps))
 
 
 def scene_starts(frames: Iterable[Tensor]) -> Iterator[bool]:

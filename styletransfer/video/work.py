@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from ..spectrum import Spectrum
 from .clip import Part, join
 from .paint import Past
 
-SPECTRUM = ("sy", "ss", "local_sy", "predicted_sy")
+SPECTRUM = [part.name for part in fields(Spectrum)]
 
 
 @dataclass(frozen=True)
