@@ -15,7 +15,7 @@ from .errors import friendly
 from .handlers import Handlers, history
 from .look import FETCH, status
 from .parts import AT_ONCE, PRIVATE, Updates, Values
-from .visit import BEGIN, Display, follow, start, stop, task_of, turn, visit_of
+from .visit import BEGIN, Display, follow, lay_places, start, stop, task_of, turn, visit_of
 
 if TYPE_CHECKING:
     from ..studio.series import Place, Series
@@ -54,11 +54,7 @@ def lay_many(handlers: Handlers) -> Many:
         go = gr.Button("Paint all", variant="primary", elem_id="many-run")
         halt = gr.Button("Stop", variant="stop", elem_id="many-stop", interactive=False)
         save = gr.Button("Save all", elem_id="many-save", interactive=False)
-    state = gr.HTML(status(""), elem_id="many-status", elem_classes="status", padding=False)
-    grid = gr.Gallery(
-        label="Pictures", show_label=False, columns=3, height="auto", allow_preview=False, interactive=False,
-        buttons=[], elem_id="many-grid", elem_classes="places", object_fit="contain",
-    )  # fmt: skip
+    state, grid = lay_places("many", "Pictures")
     return Many(handlers, kind, files, go, halt, save, state, grid)
 
 

@@ -17,7 +17,7 @@ from .handlers import Handlers
 from .look import status
 from .paint import wire_run
 from .parts import AT_ONCE, PRIVATE, Updates, Values
-from .visit import BEGIN, Display, at_work, follow, start, stop, task_of, turn
+from .visit import BEGIN, Display, at_work, follow, lay_places, start, stop, task_of, turn
 
 if TYPE_CHECKING:
     from ..studio.series import Place, Series
@@ -53,11 +53,7 @@ def lay_nine(handlers: Handlers, tabs: gr.Tabs) -> Nine:
     with gr.Row(elem_id="nine-row"):
         go = gr.Button("Paint nine", variant="primary", elem_id="nine-run")
         halt = gr.Button("Stop", variant="stop", elem_id="nine-stop", interactive=False)
-    state = gr.HTML(status(""), elem_id="nine-status", elem_classes="status", padding=False)
-    grid = gr.Gallery(
-        label="Drafts", show_label=False, columns=3, height="auto", allow_preview=False, interactive=False,
-        buttons=[], elem_id="nine-grid", elem_classes="places", object_fit="contain",
-    )  # fmt: skip
+    state, grid = lay_places("nine", "Drafts")
     return Nine(handlers, tabs, kind, go, halt, state, grid)
 
 

@@ -14,7 +14,7 @@ from gradio.context import LocalContext
 from ..config import StyleTransferError
 from ..studio.task import LINE
 from .errors import friendly
-from .look import UNSAVED
+from .look import UNSAVED, status
 from .parts import AT_ONCE, PRIVATE, Updates
 
 if TYPE_CHECKING:
@@ -94,26 +94,38 @@ def follow(key: Any, name: str) -> Iterator[tuple[Task, Any]]:
     """The task, with what is new of it until it has ended; an error that ended it is raised as a sentence."""
     with friendly():
         if task := task_of(key, name):
-            with closing(task.follow()) as news:
-                for latest in news:
-                    yield task, latest
+            yield from _news(task)
 
 
 def in_turn(items: Generator[Any, None, None], waiting: int) -> Generator[tuple[Task, Any], None, None]:
     """The same for a generator that takes its turn and belongs to no visit: it ends with its only follower."""
     task = LINE.start(items, owners=address(waiting))
     try:
-        with closing(task.follow()) as news:
-            for latest in news:
-                yield task, latest
+        yield from _news(task)
     finally:
         task.stop()
+
+
+def _news(task: Task) -> Generator[tuple[Task, Any], None, None]:
+    with closing(task.follow()) as news:
+        for latest in news:
+            yield task, latest
 
 
 def turn(task: Task) -> str:
     """What to say until a task begins."""
     ahead = LINE.ahead(task)
     return f"Waiting for its turn · {ahead} before it" if ahead else "Starting"
+
+
+def lay_places(name: str, label: str) -> tuple[gr.HTML, gr.Gallery]:
+    """A tab's line of status, and a grid of fixed places for the pictures of its task."""
+    state = gr.HTML(status(""), elem_id=f"{name}-status", elem_classes="status", padding=False)
+    grid = gr.Gallery(
+        label=label, show_label=False, columns=3, height="auto", allow_preview=False, interactive=False,
+        buttons=[], elem_id=f"{name}-grid", elem_classes="places", object_fit="contain",
+    )  # fmt: skip
+    return state, grid
 
 
 @dataclass(frozen=True)
