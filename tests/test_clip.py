@@ -354,3 +354,9 @@ def test_scenes_go_to_workers_and_a_lost_one_is_replaced(
     assert losses(folder).keys() == wanted.keys()
     assert all(math.isclose(losses(folder)[number], loss, rel_tol=1e-5) for number, loss in wanted.items())
     assert len(list(Clip(folder / "again.mp4").frames())) == 6
+
+
+def test_a_link_as_the_output_stays_one(folder: Path) -> None:
+    (folder / "out.mp4").symlink_to(folder / "real.mp4")
+    assert run(folder) == 0
+    assert (folder / "out.mp4").is_symlink() and len(list(Clip(folder / "real.mp4").frames())) == 6
