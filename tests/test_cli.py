@@ -271,6 +271,18 @@ def test_a_frame_that_cannot_be_written_does_not_cost_the_picture(
     assert read_settings(folder / "out.png")["outcome"] == "done"
 
 
+@pytest.mark.parametrize("words", ["a.png s.png -o d_/a-s.png", "a.png b.png --style s.png --each --output-dir d_"])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_report_that_cannot_be_written_does_not_cost_the_pictures(
+    folder: Path, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "d_").mkdir()
+    assert run(folder, *words.split(), "--json", "/dev/full", *QUICK) == 1
+    assert capsys.readouterr().err.count("the report 'full' cannot be written: No space left on device") == 1
+    for name in ("a", "b")[: words.count("b.png") + 1]:
+        assert read_settings(folder / "d_" / f"{name}-s.png")["outcome"] == "done"
+
+
 def test_ctrl_c_ends_a_batch(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def interrupted(*given: Any, **options: Any) -> Iterator[Step]:
         yield next(iter(iterate(*given, **options)))

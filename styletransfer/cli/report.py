@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from ..files import write_atomically
+from ..images.checks import quoted
 from ..plan import peak_memory
 from ..transfer import Result
 
@@ -26,6 +29,23 @@ def report_of(result: Result, times: Sequence[float], total: float) -> dict[str,
         "peak_memory": peak_memory(),
         "metadata": result.metadata,
     }
+
+
+def write_report(path: Path | None, text: str, *, add: bool = False) -> bool:
+    """Write the content of `--json`, or add to it, where a path is given; return whether that went well.
+
+    A failure is told and raises nothing: it must not cost the pictures.
+    """
+    try:
+        if path is not None and add:
+            with open(path, "a") as file:
+                file.write(text)
+        elif path is not None:
+            write_atomically(path, text.encode())
+    except OSError as error:
+        say(f"the report {quoted(str(path))} cannot be written: {error.strerror}; the pictures are saved all the same")
+        return False
+    return True
 
 
 def say(line: str) -> None:

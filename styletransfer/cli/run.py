@@ -23,7 +23,6 @@ from .. import allocator
 from ..config import Config, StyleTransferError
 from ..engine import Engine, chosen
 from ..features import DESIGNS, Network, layer_names, load_network
-from ..files import write_atomically
 from ..images import SUFFIXES, check_encodable, load_alpha, load_image, save_image
 from ..images.checks import quoted
 from ..pixels import Size, luminance, size_of
@@ -35,7 +34,7 @@ from .batch import alpha_at, paint_each
 from .clip import is_clip, paint_clip
 from .outputs import check_names, frame_file, prepare
 from .parser import FAILURES, Job, build_parser, configured, jobs_and_styles
-from .report import report_of, say
+from .report import report_of, say, write_report
 
 SHARED_TILE = 512  # side of the tiles that a picture is shared out in
 
@@ -131,7 +130,7 @@ def _inputs(options: argparse.Namespace, jobs: Sequence[Job], styles: Sequence[P
 
 def _paint_all(jobs: Sequence[Job], config: Config, inputs: Inputs, options: argparse.Namespace) -> int:
     """Paint the pictures in turn and return the exit code; Ctrl-C ends the command, with what there is saved."""
-    reports, interrupted = list[dict[str, Any]](), False
+    reports, interrupted, told = list[dict[str, Any]](), False, True
     try:
         for job in jobs:
             report, interrupted = _paint(job, config, inputs, options)
@@ -139,12 +138,11 @@ def _paint_all(jobs: Sequence[Job], config: Config, inputs: Inputs, options: arg
             if interrupted:
                 break
     finally:
-        if options.json is not None and reports:
-            text = json.dumps(reports[0] if len(jobs) == 1 else reports, indent=1)
-            write_atomically(options.json, text.encode())
+        if reports:
+            told = write_report(options.json, json.dumps(reports[0] if len(jobs) == 1 else reports, indent=1))
     if left := len(jobs) - len(reports):
         say(f"{left} of {len(jobs)} pictures are not painted")
-    return 1 if left else 0
+    return 1 if left or not told else 0
 
 
 def _masks(options: argparse.Namespace) -> list[Tensor | None] | None:
