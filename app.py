@@ -13,9 +13,10 @@ import threading
 from importlib.util import find_spec
 from pathlib import Path
 
-from styletransfer import StyleTransferError
+from styletransfer import StyleTransferError, cores
 from styletransfer.studio.surroundings import mend_proxies, upload_folder
 
+os.environ.update(cores.settings(os.environ))
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it when it is imported
 if os.environ.get("SPACE_ID"):  # all visitors come by way of the Space's proxy, which names their addresses
     os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from .files import cache_folder, write_atomically
+from .files import cache_folder, text_of, write_atomically
 
 REPEATS = 5  # the fastest of so many counts: other programs' work only adds time
 
@@ -69,9 +69,6 @@ def _kept(file: Path) -> dict[str, Any]:
 
 @cache
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
+    lines = text_of("/proc/cpuinfo").splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else platform.processor()} {torch.backends.cpu.get_cpu_capability()}"

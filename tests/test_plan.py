@@ -79,7 +79,7 @@ def test_the_control_groups_limit_counts(monkeypatch: pytest.MonkeyPatch) -> Non
         "/proc/meminfo": "MemAvailable: 8000000 kB\n",
         "/proc/self/status": "VmRSS:\t100000 kB\nVmSize:\t200000 kB\n",
     }
-    monkeypatch.setattr(plan.system, "_text", lambda path: texts.get(path, ""))
+    monkeypatch.setattr(plan.system, "text_of", lambda path: texts.get(path, ""))
     assert plan.available_memory(torch.device("cpu")) == 600_000_000 + 100_000 * 1024
     texts["/sys/fs/cgroup/memory.max"] = "max\n"
     assert plan.available_memory(torch.device("cpu")) == (8_000_000 + 100_000) * 1024
