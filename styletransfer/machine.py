@@ -48,6 +48,11 @@ def decided(question: str, measure: Callable[[], bool]) -> bool:
     return _known[file, here, question]
 
 
+def measured() -> dict[str, bool]:
+    """The questions that this process has asked so far, with their answers."""
+    return {question: answer for (_, _, question), answer in _known.items()}
+
+
 _known: dict[tuple[Path, str, str], bool] = {}
 
 

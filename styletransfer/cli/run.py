@@ -35,7 +35,7 @@ from .batch import alpha_at, paint_each
 from .clip import is_clip, paint_clip
 from .outputs import check_names, frame_file, prepare
 from .parser import FAILURES, Job, build_parser, configured, jobs_and_styles
-from .report import report_of, say
+from .report import machine_line, report_of, say
 
 SHARED_TILE = 512  # side of the tiles that a picture is shared out in
 
@@ -96,6 +96,8 @@ def _run(options: argparse.Namespace) -> int:
         prepare(outputs, options.json, options.frames, options.output_dir)
     network = load_network(config, report=report)
     report(f"network {network.name} ({network.reason}), {network.mean.device.type}")
+    if options.verbose:
+        say(machine_line(network))
     for job, (size, transparent) in zip(jobs, sizes):
         final = schedule(config, size, network, _style_sizes(job, styles, style_paths))[-1].size
         check_encodable(SUFFIXES[job.output.suffix.lower()], final, transparent)
@@ -218,7 +220,7 @@ def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace
         say(f"stopped: saved {job.output.name} as it was")
     if result.outcome == "non-finite":
         say("the loss became infinite or NaN: saved the best picture before that")
-    return report_of(result, times, time.monotonic() - began), interrupted
+    return report_of(result, inputs.network, times, time.monotonic() - began), interrupted
 
 
 def _keep_frame(image: Tensor, folder: Path, output: Path, step: int) -> Path | None:
