@@ -68,7 +68,7 @@ INSIDE = {  # a folder's own ranks
         "series": 7,
     },
     "video": {"clip": 0, "flow": 0, "paint": 1, "work": 2},
-    "transfer": {"records": 0, "scales": 0, "run": 1, "loop": 2},
+    "transfer": {"records": 0, "scales": 0, "forecast": 1, "run": 1, "loop": 2},
     "page": {
         "look": 0,
         "errors": 0,

@@ -27,10 +27,9 @@ from ..files import write_atomically
 from ..images import SUFFIXES, check_encodable, load_alpha, load_image, save_image
 from ..images.checks import quoted
 from ..pixels import Size, luminance, size_of
-from ..plan import estimate_seconds, make_plan
 from ..recipes import RECIPES
 from ..start import Masks
-from ..transfer import Step, StyleTargets, iterate, schedule
+from ..transfer import Step, StyleTargets, forecast, iterate, schedule
 from .batch import alpha_at, paint_each
 from .clip import is_clip, paint_clip
 from .outputs import check_names, frame_file, prepare
@@ -171,10 +170,9 @@ def estimate(job: Job, size: Size, styles: Sequence[Size], config: Config, netwo
     """What a run in a frame of (H, W) with styles of (H, W) will take, in two lines: sizes, steps and seconds; memory
     and tiles.
     """
-    scales = schedule(config, size, network, styles)
-    plan = make_plan(network, config, scales[-1].size, content=job.content is not None)
-    seconds = estimate_seconds(network, config, [(scale.size, scale.iterations) for scale in scales], plan.tile)
-    steps = ", ".join(f"{scale.size[1]}x{scale.size[0]} {scale.iterations} steps" for scale in scales)
+    told = forecast(config, size, network, styles, content=job.content is not None)
+    plan, seconds = told.plan, sum(told.seconds)
+    steps = ", ".join(f"{scale.size[1]}x{scale.size[0]} {scale.iterations} steps" for scale in told.scales)
     available = "" if plan.available is None else f" of {plan.available / 2**20:.0f} MB available"
     tiles = f"tiles of {plan.tile} pixels" if plan.tile else "in one piece"
     history = f", L-BFGS remembers {plan.history} steps" if plan.history < config.history else ""
