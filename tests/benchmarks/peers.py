@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--contents", type=Path, required=True)
     parser.add_argument("--styles", type=Path, required=True)
     parser.add_argument("--size", type=int, default=384)
+    parser.add_argument("--quality", default="best", choices=("draft", "balanced", "best"), help="ours")
     parser.add_argument("--pairs", type=int, default=2)
     parser.add_argument("--steps", type=int, default=1000, help="of pastiche, whose default is 1000")
     parser.add_argument("--kept", type=Path, help="folder for pastiche's pictures, which are used again")
@@ -81,10 +82,10 @@ def compare(options: argparse.Namespace, folder: Path) -> None:
     """Print a row for each pair and program as soon as it is there."""
     folder.mkdir(exist_ok=True, parents=True)
     judge = load_network(replace(JUDGE, weights=options.weights))
-    best = replace(RECIPES["best"], size=options.size)
+    base = replace(RECIPES[options.quality], size=options.size)
     configs = {
-        "VGG-19": replace(best, network="vgg19-caffe", weights=options.weights),
-        "built-in": replace(best, network="builtin"),
+        "VGG-19": replace(base, network="vgg19-caffe", weights=options.weights),
+        "built-in": replace(base, network="builtin"),
     }
     print(machine())
     print("| pair | program | seconds | loss | times faster |")
