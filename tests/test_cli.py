@@ -66,7 +66,20 @@ def test_a_picture_is_painted_and_says_how(folder: Path, capsys: pytest.CaptureF
     assert len(report["history"]) == 2 == len(report["seconds"]["steps"])
     assert sum(report["seconds"]["steps"]) == pytest.approx(report["seconds"]["scales"]["0"])
     assert report["peak_memory"]["process"] > 50 * 2**20
+    assert report["machine"]["device"] == "cpu" and report["machine"]["threads"] == torch.get_num_threads()
     assert capsys.readouterr().err == ""
+
+
+def test_verbose_says_how_the_machine_computes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--precision", "float32", "--verbose", "--json", "r_"]
+    assert run(folder, "a.png", "s.png", "-o", "out.png", *QUICK, *flags) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    machine = json.loads((folder / "r_").read_text())["machine"]
+    pays = machine["measured"]["Winograd pays at 128 x 128 channels"]
+    assert line.startswith(
+        f"float32, {torch.get_num_threads()} threads, Winograd's algorithm in {machine['winograd']} of"
+    )
+    assert f"Winograd pays at 128 x 128 channels: {'yes' if pays else 'no'}" in line
 
 
 def test_a_picture_can_be_made_again_from_itself(folder: Path) -> None:

@@ -68,7 +68,7 @@ def painted(order: Order, targets: StyleTargets) -> Iterator[float | tuple[bytes
     result = step.result
     alpha = alpha_at(order.content, size_of(result.image)) if order.keep_alpha else None
     data = encode_image(result.image, order.format, settings=result.metadata, alpha=alpha)
-    yield data, report_of(result, times, time.monotonic() - began)
+    yield data, report_of(result, network, times, time.monotonic() - began)
 
 
 def alpha_at(content: Path | bytes, size: Size) -> Tensor | None:

@@ -47,7 +47,7 @@ from ..video import (
 from .batch import network_for, tried
 from .outputs import check_names, prepare
 from .parser import Job
-from .report import say, write_report
+from .report import machine_line, machine_of, say, write_report
 
 KEEP_EVERY = 20.0  # seconds of painting that a crash may cost
 SMALL = 128  # long side at which cuts are looked for
@@ -203,6 +203,8 @@ def paint_clip(job: Job, style_paths: Sequence[Path], config: Config, options: a
     tell = (lambda line: None) if options.quiet else say
     network = load_network(config, report=tell)
     tell(f"network {network.name} ({network.reason}), {network.mean.device.type}")
+    if options.verbose:
+        say(machine_line(network))
     long_side = None if config.size == "original" else int(config.size)
     first = next(clip.frames(long_side)).image
     size = size_of(first)
@@ -252,6 +254,7 @@ def paint_clip(job: Job, style_paths: Sequence[Path], config: Config, options: a
             "seconds": seconds,
             "peak_memory": peak_memory(),
             "metadata": entries[-1]["metadata"] if entries else {},
+            "machine": machine_of(network),
             "frames": [{name: entry[name] for name in entry if name != "metadata"} for entry in entries],
         }
         told = write_report(options.json, json.dumps(report, indent=1))
