@@ -17,6 +17,7 @@ import urllib.request
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from PIL import Image
 
 from styletransfer import RECIPES, load_image, resize
 from styletransfer.images import read_settings
+from styletransfer.studio.job import COLORS
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -220,6 +222,8 @@ def test_an_example_is_painted_recoloured_blended_and_downloaded(page: Any, tmp_
     assert load_image(downloaded(page, tmp_path, "jpg")).shape == painted.shape
     with Image.open(downloaded(page, tmp_path, "webp")) as film:
         assert film.n_frames >= len(previews)
+    if find_spec("av"):
+        assert b"ftyp" in downloaded(page, tmp_path, "mp4").read_bytes()[:16]
 
     shown = shown_picture(page)
     page.locator("#color label:has([value=content])").click()
@@ -271,6 +275,23 @@ def test_finer_is_larger_and_the_history_brings_the_first_back(small: Any, tmp_p
     wait_for_another_picture(small, shown)
     has_value(small, "size", "128")
     assert settings_of_download(small, tmp_path)["config"]["size"] == 128
+
+
+def test_pictures_have_names_for_those_who_do_not_see_them(small: Any) -> None:
+    def named(photograph: str, painting: str) -> None:
+        for number, name in enumerate((photograph, painting)):
+            sync_api.expect(small.locator("#result img").nth(number)).to_have_attribute("alt", name, timeout=LONG)
+
+    named("Temple", "Temple, painted in the style of Turning night")
+    small.get_by_role("button", name="Cat", exact=True).click()
+    named("Cat", "Cat")
+    small.get_by_role("button", name="Mosaic", exact=True).first.click()
+    named("Cat", "Cat, painted in the style of Mosaic")
+    small.get_by_role("button", name="Ink wash", exact=True).first.click()
+    small.locator("#style img[src*=ink]").wait_for()
+    work(small)
+    named("Cat", "Cat, painted in the style of Ink wash")
+    assert small.get_by_role("button", name="Result 1: Cat, painted in the style of Ink wash").is_visible()
 
 
 def test_an_error_is_a_sentence_and_loses_nothing(page: Any) -> None:
@@ -325,6 +346,37 @@ def test_a_region_is_painted_and_the_rest_stays_the_photograph(small: Any, tmp_p
     middle = change[2 * height // 5 : 3 * height // 5, 2 * width // 5 : 3 * width // 5]
     border = torch.cat([change[: height // 8].flatten(), change[:, : width // 8].flatten()])
     assert float(border.mean()) < 0.3 * float(middle.mean())
+
+
+def test_a_region_is_painted_with_the_brush_of_the_style_chosen(page: Any) -> None:
+    def brushes(*titles: str) -> Any:
+        sync_api.expect(page.locator("#brushes button")).to_have_text(titles, timeout=LONG)
+        return page.locator("#brushes button")
+
+    def chosen(number: int) -> None:
+        color = "rgb({}, {}, {})".format(*bytes.fromhex(COLORS[number][1:]))
+        sync_api.expect(page.locator("#canvas [aria-label=Color]")).to_have_css("color", color)
+        sync_api.expect(page.locator("#brushes button").nth(number)).to_have_attribute("aria-pressed", "true")
+        assert page.locator("#brushes [aria-pressed=true]").count() == 1
+
+    unfold(page, "mix")
+    page.locator("#more-styles button").nth(2).click()
+    page.wait_for_function("document.querySelector('#style2 img')?.src.includes('glass')")
+    unfold(page, "regions")
+    page.wait_for_function("document.querySelector('#canvas')?.innerText.match(/[0-9]%/)")
+    tiles = brushes("Turning night", "Stained glass")
+    chosen(0)
+    tiles.last.click()
+    chosen(1)
+    page.locator("#canvas [aria-label=Erase]").click()
+    tiles.first.click()
+    chosen(0)
+    sync_api.expect(page.locator("#canvas [aria-label=Brush]")).to_have_class(re.compile("highlight"))
+    assert page.locator("#canvas [aria-label='Stroke size']").is_visible()
+    tiles.last.click()
+    page.locator("#mixed2 button").filter(has_text="Remove").click()
+    brushes("Turning night")
+    chosen(0)
 
 
 # --- nine drafts, and settings from outside
@@ -589,18 +641,48 @@ def test_thumbnails_are_small_and_no_other_pictures_are_loaded(browser: Any, add
     assert large == {"photos/temple.jpg"}
 
 
-def test_the_first_load_is_small(browser: Any, address: str) -> None:
-    context = browser.new_context()
-    page, sizes = context.new_page(), dict[str, int]()
-    network = context.new_cdp_session(page)
+def transferred(page: Any, address: str) -> dict[str, int]:
+    """The bytes that opening the page takes, by address."""
+    names, sizes = dict[str, str](), dict[str, int]()
+    network = page.context.new_cdp_session(page)
     network.send("Network.enable")
+    network.on("Network.requestWillBeSent", lambda sent: names.update({sent["requestId"]: sent["request"]["url"]}))
     network.on("Network.loadingFinished", lambda end: sizes.update({end["requestId"]: end["encodedDataLength"]}))
     page.goto(address)
     page.wait_for_selector("#run")
     page.wait_for_timeout(2000)  # pictures and styles that the page asks for later; its own stream never ends
     page.wait_for_function("[...document.querySelectorAll('img')].every(image => image.complete)")
+    return {f"{request} {names[request]}": size for request, size in sizes.items()}
+
+
+def test_the_first_load_is_small(browser: Any, address: str) -> None:
+    context = browser.new_context()
+    sizes = transferred(context.new_page(), address)
     context.close()
-    assert 500_000 < sum(sizes.values()) < 1_500_000
+    gradio = sum(size for name, size in sizes.items() if "/assets/" in name or "/static/" in name)
+    ours = sum(sizes.values()) - gradio  # pictures, and the page's own description
+    assert 100_000 < ours < 600_000 < gradio and ours + gradio < 1_500_000
+
+
+SHIFTS = """() => {
+  window.shifts = []
+  const told = entry => entry.sources.map(source => source.node).filter(node => node?.parentElement?.closest('#result'))
+  const seen = list => shifts.push(...list.getEntries().flatMap(told).map(node => node.className))
+  new PerformanceObserver(seen).observe({type: 'layout-shift'})
+}"""
+
+
+def test_nothing_in_the_result_jumps_when_a_run_starts_and_ends(small: Any) -> None:
+    small.set_viewport_size({"width": 1440, "height": 900})
+    small.evaluate("scrollTo(0, 0)")
+    small.wait_for_function("document.querySelectorAll('#result img')[1].complete")
+    before = box_of(small, "#result")
+    small.evaluate(SHIFTS)
+    small.click("#run")
+    wait_for_preview(small)
+    assert box_of(small, "#result") == pytest.approx(before, rel=0.01)  # a small picture's aspect is rounded
+    wait_for_status(small, "Done in")
+    assert box_of(small, "#result") == pytest.approx(before, rel=0.01) and small.evaluate("shifts") == []
 
 
 def test_a_finished_example_is_saved_and_recoloured_before_anything_is_painted(page: Any, tmp_path: Path) -> None:
@@ -728,6 +810,31 @@ def test_a_scroll_that_starts_on_a_slider_does_not_change_it_and_a_drag_does(bro
 
 # --- keys, titles and looks
 
+LISTEN = """() => {
+  window.notes = []
+  const start = OscillatorNode.prototype.start
+  OscillatorNode.prototype.start = function (...when) { notes.push(this.frequency.value); start.apply(this, when) }
+}"""
+
+
+def test_the_end_of_a_run_is_heard_by_who_wants_it_and_not_after_stop(small: Any) -> None:
+    small.evaluate(LISTEN)
+    work(small)
+    assert not small.locator("#chime input").is_checked() and small.evaluate("notes") == []
+    small.locator("#chime input").check()
+    small.click("#run")
+    wait_for_preview(small)
+    small.click("#stop")
+    small.wait_for_selector("#run", state="visible")
+    assert small.evaluate("notes") == []
+    work(small)
+    assert small.evaluate("notes") == [660, 880]
+    small.evaluate("window.unsaved = false")
+    small.reload()
+    wait_for_status(small, "Done in")
+    unfold(small, "adjust")
+    sync_api.expect(small.locator("#chime input")).to_be_checked(timeout=LONG)
+
 
 def test_control_enter_paints_escape_stops_and_paint_at_once_is_not_disturbed(small: Any) -> None:
     for _ in range(3):
@@ -805,3 +912,58 @@ def test_it_can_be_dark(page: Any) -> None:
     page.wait_for_function(f"light => {color} != light", arg=light)
     page.click("#dark")
     page.wait_for_function(f"light => {color} == light", arg=light)
+
+
+# --- for everybody
+
+AXE = find_spec("axe_playwright_python")
+KNOWN = {("nested-interactive", ".toast-header")}  # Gradio's message is a button around the button that closes it
+
+
+def violations(page: Any, state: str) -> list[str]:
+    """What axe finds wrong with the page as it is, light and dark."""
+    found = []
+    for dark in (False, True):
+        page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
+        page.wait_for_function("[...document.querySelectorAll('p.loading')].every(line => !line.checkVisibility())")
+        for rule in page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]:
+            for node in rule["nodes"]:
+                if (rule["id"], node["target"][0]) not in KNOWN:
+                    found.append(f"{state}, dark={dark}: {rule['id']} in {node['html'][:200]}")
+    return found
+
+
+@pytest.mark.skipif(AXE is None, reason="axe is not installed: pip install axe-playwright-python")
+def test_axe_finds_nothing_wrong_in_any_state(browser: Any, address: str) -> None:
+    assert AXE is not None and AXE.origin is not None
+    with visit(browser, address, "?size=768&quality=best") as page:
+        page.emulate_media(reduced_motion="reduce")
+        page.add_script_tag(path=Path(AXE.origin).with_name("axe.min.js"))
+        found = violations(page, "first visit")
+        unfold(page, "mix")
+        page.locator("#more-styles button").nth(2).click()
+        page.locator("#style2 img").wait_for()
+        for accordion in ("adjust", "regions", "expert", "settings"):
+            unfold(page, accordion)
+        page.wait_for_function("document.querySelector('#canvas')?.innerText.match(/[0-9]%/)")
+        page.locator("#canvas [aria-label='Stroke size']").click()
+        found += violations(page, "all open")
+        page.click("#run")
+        wait_for_preview(page)
+        found += violations(page, "painting")
+        page.click("#stop")
+        wait_for_status(page, "Stopped: this is the picture so far.")
+        page.wait_for_selector("#run", state="visible")
+        found += violations(page, "painted")
+        page.locator("#mixed2 button").filter(has_text="Remove").click()
+        page.locator("#mixed2").wait_for(state="hidden")
+        page.locator("#style button[aria-label='Remove Image']").click()
+        page.click("#run")
+        page.locator(".toast-body").wait_for()
+        found += violations(page, "an error")
+        for tab in ("Nine styles", "Many photographs", "How it works", "About"):
+            page.get_by_role("tab", name=tab).click()
+            page.wait_for_function("tab => document.querySelector('[role=tab].selected')?.innerText == tab", arg=tab)
+            found += violations(page, tab)
+        page.evaluate("window.unsaved = false")
+    assert found == []

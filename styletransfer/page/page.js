@@ -7,18 +7,38 @@
   const theme = localStorage.getItem('styletransfer.theme')
   if (theme) document.body.classList.toggle('dark', theme === 'dark')
 
-  // The title tells how far a run is, and that it has ended while nobody looked.
-  const progress = () => find('#status progress[value]')
-  let running = false
+  // The title tells how far a run is, and that it has ended while nobody looked; who wants to hears it.
+  const progress = () => find('.status progress[value]')
+  let running = false, stopped = false
   const entitle = () => {
     const bar = progress()
     if (bar) document.title = `${Math.round(100 * bar.value)} % · ${name}`
-    else if (running) document.title = document.hidden ? `✓ ${name}` : name
+    else if (running) {
+      document.title = document.hidden ? `✓ ${name}` : name
+      if (!stopped && localStorage.getItem('styletransfer.chime') === 'on') ring()
+    }
+    if (!bar) stopped = false
     running = Boolean(bar)
   }
-  const status = find('#status')
-  if (status) new MutationObserver(entitle).observe(status, {subtree: true, childList: true, attributes: true})
+  new MutationObserver(entitle).observe(document.body, {subtree: true, childList: true, attributeFilter: ['value']})
   addEventListener('visibilitychange', () => { if (!document.hidden && !running) document.title = name })
+  addEventListener('click', event => { if (event.target.closest?.('button.stop')) stopped = true })
+
+  // Two short notes, the second one higher, and a message where the page is not in view.
+  const ring = () => {
+    const sound = new AudioContext()
+    for (const [number, pitch] of [660, 880].entries()) {
+      const note = sound.createOscillator(), volume = sound.createGain(), begin = sound.currentTime + 0.18 * number
+      note.frequency.value = pitch
+      volume.gain.setValueAtTime(0.15, begin)
+      volume.gain.exponentialRampToValueAtTime(0.001, begin + 0.35)
+      note.connect(volume).connect(sound.destination)
+      note.start(begin)
+      note.stop(begin + 0.35)
+      note.onended = () => { if (number) sound.close() }
+    }
+    if (document.hidden && window.Notification?.permission === 'granted') new Notification(name, {body: 'Your picture is done.'})
+  }
 
   // Leaving the page with a picture that has not been saved asks once.
   addEventListener('beforeunload', event => {
@@ -74,6 +94,26 @@
     slider.dispatchEvent(new Event('input', {bubbles: true}))
   }
   for (const kind of ['pointerup', 'pointercancel']) addEventListener(kind, lift, true)
+
+  // Names that Gradio does not give: to pictures, from the label of their place, to those in a row, and to the size of
+  // a stroke, since a brush size is something else here.
+  const call = (element, attribute, name) => {
+    if (name && element.getAttribute(attribute) !== name) element.setAttribute(attribute, name)
+  }
+  const label = element => element?.closest('.block')?.querySelector('[data-testid=block-label]')?.textContent.trim()
+  const callAll = () => {
+    const names = label(find('#result img'))?.split(' · ') ?? []
+    document.querySelectorAll('#result img').forEach((picture, number) => call(picture, 'alt', names[number]))
+    for (const picture of document.querySelectorAll('.image-frame img')) call(picture, 'alt', label(picture))
+    for (const empty of document.querySelectorAll('.empty[aria-label]')) call(empty, 'role', 'img')
+    for (const picture of document.querySelectorAll('.thumbnail-item img')) call(picture.parentElement, 'aria-label', picture.alt)
+    for (const size of document.querySelectorAll('#canvas [aria-label$=Size], #canvas .size_picker input')) {
+      call(size, 'aria-label', 'Stroke size')
+      call(size, 'title', 'Stroke size')
+    }
+  }
+  new MutationObserver(callAll).observe(document.body, {subtree: true, childList: true, characterData: true})
+  callAll()
 
   // The line between photograph and painting, by keyboard: Gradio's listens to the mouse alone.
   const line = find('#result [data-testid=slider]')
