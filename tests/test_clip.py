@@ -16,10 +16,10 @@ import torch
 from oracles import noise
 from torch import Tensor
 
-from styletransfer import StyleTransferError, cli, save_image
+from styletransfer import StyleTransferError, cli, extras, save_image
 from styletransfer.engine import Engine, Lost
 from styletransfer.pixels import resample, resize
-from styletransfer.video import Clip, Frame, Piece, clip, flow, scene_starts, work
+from styletransfer.video import Clip, Frame, Piece, check_installed, clip, scene_starts, work
 
 av = pytest.importorskip("av", reason="no PyAV here: pip install av")
 pytest.importorskip("cv2", reason="no OpenCV here: pip install opencv-python-headless")
@@ -122,10 +122,13 @@ def test_what_is_no_clip_is_refused_in_a_sentence(tmp_path: Path) -> None:
             list(Clip(source).frames())
 
 
-def test_without_pyav_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clip, "find_spec", lambda name: None)
-    with pytest.raises(StyleTransferError, match="pip install 'av"):
-        clip.check_installed()
+@pytest.mark.parametrize("missing", [["av"], ["cv2"], ["av", "cv2"]])
+def test_missing_packages_are_named_in_one_sentence(missing: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name in missing else object())
+    packages = {"av": "'av>=15,<19'", "cv2": "'opencv-python-headless>=4.9,<6'"}
+    wanted = " ".join(packages[module] for module in missing)
+    with pytest.raises(StyleTransferError, match=f"^clips need extra packages: pip install {wanted}$"):
+        check_installed()
 
 
 # --- writing
@@ -306,7 +309,7 @@ def test_what_does_not_fit_is_one_sentence(
 def test_missing_packages_are_named_before_anything_is_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(flow, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     assert run(folder) == 2 and "opencv-python-headless" in capsys.readouterr().err
 
 

@@ -21,6 +21,7 @@ RANKS = {
     "allocator": 0,
     "files": 0,
     "cores": 1,
+    "extras": 0,
     "machine": 1,
     "engine": 2,
     "recipes": 1,
@@ -43,8 +44,8 @@ RANKS = {
     "cli": 9,
     "__main__": 10,
     "explain": 8,
-    "studio": 8,
-    "page": 9,
+    "studio": 9,
+    "page": 10,
 }
 INSIDE = {  # a folder's own ranks
     "cli": {"outputs": 0, "parser": 0, "report": 0, "batch": 1, "clip": 2, "run": 3},
@@ -66,8 +67,9 @@ INSIDE = {  # a folder's own ranks
         "elsewhere": 5,
         "session": 6,
         "series": 7,
+        "clip": 8,
     },
-    "video": {"clip": 0, "flow": 0, "paint": 1, "work": 2},
+    "video": {"clip": 0, "flow": 0, "paint": 1, "work": 2, "scenes": 3},
     "transfer": {"records": 0, "scales": 0, "forecast": 1, "run": 1, "loop": 2},
     "page": {
         "look": 0,
@@ -85,6 +87,7 @@ INSIDE = {  # a folder's own ranks
         "paint": 5,
         "nine": 6,
         "many": 7,
+        "video": 7,
         "presets": 5,
         "how": 5,
         "api": 5,
@@ -95,6 +98,7 @@ INSIDE = {  # a folder's own ranks
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem != "__init__")
 LIGHT = (
     "config",
+    "extras",
     "recipes",
     "studio/server",
     "studio/wording",

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
-from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +24,6 @@ from ..files import replacement
 from ..images.checks import quoted
 from ..pixels import Size, fit_size, resize, size_of
 
-MISSING = "clips need an extra package to read and write them: pip install 'av>=15,<19'"
 READS = (".mp4", ".m4v", ".mov", ".webm", ".gif")
 WRITES = {".mp4": ("libx264", "libvpx-vp9"), ".webm": ("libvpx-vp9",)}  # the encoders to look for, best first
 SOUND = {".mp4": (("aac", "mp3"), "aac"), ".webm": (("opus", "vorbis"), "libopus")}  # what can be copied, else made
@@ -38,12 +36,6 @@ QUALITY = {
 }
 CLOCK = Fraction(1, 90000)
 KEYFRAME_EVERY = 48  # frames; a player can jump to each of these
-
-
-def check_installed() -> None:
-    """Raises StyleTransferError where PyAV is missing."""
-    if find_spec("av") is None:
-        raise StyleTransferError(MISSING)
 
 
 class Frame(NamedTuple):
