@@ -15,7 +15,7 @@ from .. import allocator
 from ..config import Config
 from ..engine import Worker
 from ..features import Network
-from ..images import load_image
+from ..images import MAX_PIXELS, load_image
 from ..pixels import match_colors, size_of
 from ..spectrum import Spectrum
 from .clip import Clip, Frame, Piece
@@ -89,7 +89,8 @@ class Glimpse(NamedTuple):
 
 def painted(order: Order, network: Network, past: Past) -> Iterator[Painted | Glimpse]:
     """Yield the frames of a scene, or the rest of them after `past`."""
-    styles = [load_image(file, background=order.background) for file in order.styles]
+    options: Any = {"background": order.background, "max_pixels": order.clip.max_pixels or MAX_PIXELS}
+    styles = [load_image(file, **options) for file in order.styles]
     config = order.config
     if config.style_color == "match":  # to the clip's first frame: colours that follow each frame would flicker
         first = next(order.clip.frames(order.long_side)).image
@@ -100,7 +101,7 @@ def painted(order: Order, network: Network, past: Past) -> Iterator[Painted | Gl
     for step, after in paint_steps(frames, styles, config, network, past, on_tight_memory=allocator.give_back):
         if after is not None:
             result = step.result
-            report = {"seconds": time.monotonic() - began, "steps": len(result.history)}
+            report: dict[str, Any] = {"seconds": time.monotonic() - began, "steps": len(result.history)}
             report |= {"losses": dict(result.history[-1]), "outcome": result.outcome, "metadata": result.metadata}
             yield Painted(result.image, after.contents[0], after.results[0], after.spectrum, report)
             began = shown = time.monotonic()
