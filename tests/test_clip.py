@@ -80,7 +80,6 @@ def test_what_is_no_clip_is_refused_in_a_sentence(tmp_path: Path) -> None:
             list(Clip(source).frames())
 
 
-@pytest.mark.parametrize("missing", [["av"], ["cv2"], ["av", "cv2"]])
 def test_what_is_too_large_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     path = make(tmp_path / "a.mp4", images(10))
     assert len(list(Clip(path, max_pixels=48 * 64, max_frames=10).frames())) == 10
@@ -90,6 +89,7 @@ def test_what_is_too_large_is_refused_before_it_is_decoded(tmp_path: Path) -> No
             list(Clip(path, **bounds).frames())
 
 
+@pytest.mark.parametrize("missing", [["av"], ["cv2"], ["av", "cv2"]])
 def test_missing_packages_are_named_in_one_sentence(missing: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(extras, "find_spec", lambda name: None if name in missing else object())
     packages = {"av": "'av>=15,<19'", "cv2": "'opencv-python-headless>=4.9,<6'"}
