@@ -790,6 +790,24 @@ def test_the_page_opens_without_examples(tmp_path: Path) -> None:
     assert isinstance(app.page.build_demo(server, tmp_path / "none"), gr.Blocks)
 
 
+@pytest.mark.parametrize(
+    ("limits", "missing", "sentence"),
+    [
+        (Limits(), ["av", "cv2"], "Clips need extra packages: pip install &#x27;av&gt;=15,&lt;19&#x27; &#x27;opencv"),
+        (Limits(zero=True), [], "Clips are not painted here"),
+        (Limits(), [], ""),
+    ],
+)
+def test_where_clips_cannot_be_painted_their_tab_says_why(
+    limits: Limits, missing: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("styletransfer.extras.find_spec", lambda name: None if name in missing else object())
+    components = app.page.build_demo(Server(limits), app.EXAMPLES).get_config_file()["components"]
+    parts = {part["props"].get("elem_id"): part["props"].get("value") for part in components}
+    assert ("clip-missing" in parts) is bool(sentence) and ("clip-run" in parts) is not bool(sentence)
+    assert sentence in parts.get("clip-missing", "")
+
+
 def test_a_picture_is_chosen_by_its_number() -> None:
     choose = controls.chooser([{"file": "a"}, {"file": "b"}])
     assert choose(SimpleNamespace(index=1, value={"image": {"path": "/etc/passwd"}})) == "b"

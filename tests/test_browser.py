@@ -197,6 +197,7 @@ def test_the_first_visit_shows_pictures(page: Any) -> None:
         "Paint",
         "Nine styles",
         "Many photographs",
+        "Video",
         "How it works",
         "About",
     ]
@@ -746,6 +747,63 @@ def test_an_upload_that_cannot_be_read_says_so_at_once_and_the_old_picture_stays
     page.wait_for_function("!document.querySelector('#content-says [role=alert]')")
 
 
+# --- a clip
+
+PLAYS = "v => [v.readyState >= 2 && v.videoWidth, Math.round(10 * v.duration)]"
+
+
+def paint_clip(page: Any, clip: Path) -> None:
+    """Drop a clip, and have it painted at 128 px."""
+    page.locator("#clip input[type=file]").set_input_files(clip)
+    page.wait_for_selector("#clip video")
+    page.locator("#clip-size input[type=number]").fill("128")
+    page.keyboard.press("Tab")
+    page.click("#clip-run")
+    wait_for_status(page, "Frame 2 of 6 · about", "clip-status")
+    assert page.locator("#clip-frame img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 128
+
+
+def plays(page: Any, seconds: float) -> None:
+    """Whether there is a clip of this length to see, and to save."""
+    video = page.locator("#clip-result video")
+    video.wait_for()
+    page.wait_for_function("document.querySelector('#clip-result video').readyState >= 2")
+    assert video.evaluate(PLAYS) == [128, round(10 * seconds)]
+    with page.expect_download() as download:
+        page.click("#clip-save")
+    assert download.value.suggested_filename == "clip-night-128.mp4"
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    from clips import images, make
+
+    return make(tmp_path / "clip.mp4", images(6, 96, 128), sound="aac")
+
+
+def test_a_stopped_clip_plays_and_what_is_no_clip_is_refused_in_a_sentence(page: Any, clip: Path) -> None:
+    page.get_by_role("tab", name="Video").click()
+    (clip.parent / "letter.mp4").write_text("no clip")
+    page.locator("#clip input[type=file]").set_input_files(clip.parent / "letter.mp4")
+    page.locator("#clip-says [role=alert]").filter(has_text="'letter.mp4' cannot be read as a clip").wait_for()
+    paint_clip(page, clip)
+    page.click("#clip-stop")
+    wait_for_status(page, "Stopped: ", "clip-status")
+    frames = int(page.locator("#clip-status p").inner_text().split()[1])
+    assert 1 <= frames < 6
+    plays(page, frames / 10)
+
+
+def test_a_clip_is_found_again_after_a_reload_and_plays(leaving: Any, address: str, clip: Path) -> None:
+    leaving.goto(address)
+    leaving.get_by_role("tab", name="Video").click()
+    paint_clip(leaving, clip)
+    leaving.reload()
+    leaving.get_by_role("tab", name="Video").click()
+    wait_for_status(leaving, "Done: 6 frames in ", "clip-status")
+    plays(leaving, 0.6)
+
+
 # --- links, own settings and touch
 
 
@@ -894,7 +952,7 @@ def test_a_phone_has_one_column_and_nothing_beside_it(page: Any) -> None:
     for element in ("#strength", "#result", "#iterations"):
         box = page.locator(element).bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["width"] > 290
-    for tab in ("Nine styles", "Many photographs", "How it works", "About"):
+    for tab in ("Nine styles", "Many photographs", "Video", "How it works", "About"):
         if not page.get_by_role("tab", name=tab).is_visible():
             page.get_by_role("button", name="More tabs").click()
         page.locator("#tabs [role=tab], #tabs .overflow-dropdown button").filter(has_text=tab).click()

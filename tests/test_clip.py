@@ -10,61 +10,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
+from clips import MARK, av, codecs, images, make
 from oracles import noise
 from torch import Tensor
 
-from styletransfer import StyleTransferError, cli, save_image
+from styletransfer import StyleTransferError, cli, extras, save_image
 from styletransfer.engine import Engine, Lost
-from styletransfer.pixels import resample, resize
-from styletransfer.video import Clip, Frame, Piece, clip, flow, scene_starts, work
+from styletransfer.pixels import resize
+from styletransfer.video import Clip, Frame, Piece, check_installed, clip, scene_starts, work
 from styletransfer.video.film import save_film
 
-av = pytest.importorskip("av", reason="no PyAV here: pip install av")
-pytest.importorskip("cv2", reason="no OpenCV here: pip install opencv-python-headless")
-
 QUICK = ["--size", "64", "--scales", "1", "--iterations", "4", "--device", "cpu", "--quiet"]
-MARK = (230, 40, 40)  # of the upper left corner
-
-
-def images(count: int, height: int = 48, width: int = 64, seed: int = 0) -> list[np.ndarray]:
-    """A pan over soft grey spots, with a red mark in the upper left corner."""
-    whole = (
-        resample(noise(1, 1, 6, 20, seed=seed).float(), (height, width + 2 * count)).clamp(0, 1).expand(1, 3, -1, -1)
-    )
-    frames = []
-    for number in range(count):
-        values = (whole[0, ..., 2 * number : 2 * number + width] * 255).round().byte().permute(1, 2, 0).numpy().copy()
-        values[: height // 4, : width // 4] = MARK
-        frames.append(values)
-    return frames
-
-
-def make(path: Path, frames: Sequence[np.ndarray], codec: str = "libx264", sound: str = "", fps: int = 10) -> Path:
-    """A clip; its sound is a tone."""
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, fps)
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "rgb8" if codec == "gif" else "yuv420p"
-        tone = container.add_stream(sound, 48000, layout="stereo") if sound else None
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-        if tone is not None:
-            for number in range(len(frames)):
-                wave = np.sin(np.arange(4800) * 0.05, dtype=np.float32)[None].repeat(2, 0) / 2
-                samples = av.AudioFrame.from_ndarray(wave, format="fltp", layout="stereo")
-                samples.sample_rate, samples.pts = 48000, 4800 * number
-                container.mux(tone.encode(samples))
-            container.mux(tone.encode(None))
-    return path
-
-
-def codecs(path: Path) -> list[str]:
-    with av.open(str(path)) as container:
-        return [stream.codec_context.codec.canonical_name for stream in container.streams]
 
 
 def sound_packets(path: Path) -> list[bytes]:
@@ -123,10 +81,22 @@ def test_what_is_no_clip_is_refused_in_a_sentence(tmp_path: Path) -> None:
             list(Clip(source).frames())
 
 
-def test_without_pyav_one_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clip, "find_spec", lambda name: None)
-    with pytest.raises(StyleTransferError, match="pip install 'av"):
-        clip.check_installed()
+def test_what_is_too_large_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
+    path = make(tmp_path / "a.mp4", images(10))
+    assert len(list(Clip(path, max_pixels=48 * 64, max_frames=10).frames())) == 10
+    assert len(list(Clip(path, seconds=0.85, max_frames=9).frames())) == 9
+    for bounds, sentence in (({"max_pixels": 48 * 64 - 1}, "frames of 64x48 pixels"), ({"max_frames": 9}, "than 9 fr")):
+        with pytest.raises(StyleTransferError, match=sentence):
+            list(Clip(path, **bounds).frames())
+
+
+@pytest.mark.parametrize("missing", [["av"], ["cv2"], ["av", "cv2"]])
+def test_missing_packages_are_named_in_one_sentence(missing: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(extras, "find_spec", lambda name: None if name in missing else object())
+    packages = {"av": "'av>=15,<19'", "cv2": "'opencv-python-headless>=4.9,<6'"}
+    wanted = " ".join(packages[module] for module in missing)
+    with pytest.raises(StyleTransferError, match=f"^clips need extra packages: pip install {wanted}$"):
+        check_installed()
 
 
 # --- writing
@@ -168,6 +138,13 @@ def test_pieces_are_joined_with_the_sound(tmp_path: Path, source: str, sound: st
             assert sum(frame.samples for frame in container.decode(audio=0)) / 48000 == pytest.approx(1, abs=0.06)
     if sound == "aac" and kind == ".mp4":
         assert sound_packets(output) == sound_packets(original)[: len(sound_packets(output))]
+
+
+def test_a_sound_that_cannot_be_read_is_left_out(tmp_path: Path) -> None:
+    frames = list(Clip(make(tmp_path / "a.mp4", images(10))).frames())
+    (tmp_path / "text.mp4").write_text("no clip")
+    clip.join(pieces(tmp_path, ".mp4", frames), tmp_path / "out.mp4", tmp_path / "text.mp4", 1.0)
+    assert codecs(tmp_path / "out.mp4") == ["h264"] and len(list(Clip(tmp_path / "out.mp4").frames())) == 10
 
 
 def test_a_piece_that_nobody_closed_has_its_frames(tmp_path: Path) -> None:
@@ -325,7 +302,7 @@ def test_what_does_not_fit_is_one_sentence(
 def test_missing_packages_are_named_before_anything_is_read(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(flow, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     assert run(folder) == 2 and "opencv-python-headless" in capsys.readouterr().err
 
 

@@ -21,6 +21,7 @@ RANKS = {
     "allocator": 0,
     "files": 0,
     "cores": 1,
+    "extras": 0,
     "machine": 1,
     "engine": 2,
     "recipes": 1,
@@ -66,8 +67,9 @@ INSIDE = {  # a folder's own ranks
         "elsewhere": 5,
         "session": 6,
         "series": 7,
+        "clip": 8,
     },
-    "video": {"clip": 0, "flow": 0, "film": 1, "paint": 1, "work": 2},
+    "video": {"clip": 0, "flow": 0, "film": 1, "paint": 1, "work": 2, "scenes": 3},
     "transfer": {"records": 0, "scales": 0, "forecast": 1, "run": 1, "loop": 2},
     "page": {
         "look": 0,
@@ -86,6 +88,7 @@ INSIDE = {  # a folder's own ranks
         "paint": 5,
         "nine": 6,
         "many": 7,
+        "video": 7,
         "presets": 5,
         "how": 5,
         "api": 5,
@@ -96,6 +99,7 @@ INSIDE = {  # a folder's own ranks
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.stem != "__init__")
 LIGHT = (
     "config",
+    "extras",
     "recipes",
     "studio/server",
     "studio/wording",

@@ -87,6 +87,8 @@ def test_limits_depend_on_who_shares_the_computer() -> None:
     assert (limits({"SPACE_ID": "a/b"}, gpu=False).size, limits({"SPACE_ID": "a/b"}, gpu=True).size) == (1024, 2048)
     zero = limits({"SPACE_ID": "a/b", "SPACES_ZERO_GPU": "1"}, gpu=False)
     assert zero.zero and zero.seconds == 100 and zero.size == 2048
+    shared = limits({"SPACE_ID": "a/b"}, gpu=False)
+    assert (shared.clip_size, shared.clip_seconds, shared.clip_frames) == (384, 10, 60)
 
 
 def test_on_a_lent_gpu_the_time_grows_with_size_and_steps_up_to_the_limit() -> None:

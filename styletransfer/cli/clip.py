@@ -13,44 +13,42 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from torch import Tensor
 from tqdm import tqdm
 
-from .. import allocator
+from .. import video
 from ..config import Config, StyleTransferError
 from ..engine import Engine, chosen
 from ..features import Network, load_network
 from ..images import load_image
 from ..images.checks import quoted
-from ..pixels import Size, match_colors, size_of
+from ..pixels import Size, size_of
 from ..plan import estimate_seconds, make_plan, peak_memory
-from ..spectrum import Spectrum
 from ..transfer import schedule
 from ..transfer.run import Run
 from ..video import (
     READS,
     WRITES,
     Clip,
-    Frame,
+    Glimpse,
+    Order,
+    Painted,
     Past,
-    Piece,
     Scene,
     Work,
     check_installed,
     digest_of,
     further_steps,
-    paint_frames,
-    scene_starts,
+    paint_scene,
+    scan,
+    scenes_of,
 )
 from .batch import network_for, tried
 from .outputs import check_names, prepare
 from .parser import Job
 from .report import machine_line, machine_of, say, write_report
 
-KEEP_EVERY = 20.0  # seconds of painting that a crash may cost
-SMALL = 128  # long side at which cuts are looked for
 CLIP_FLAGS = ("seconds", "fps", "keep_every")
 NOT_FOR_CLIPS = ("masks", "init_image", "keep_alpha", "frames", "each", "output_dir")
 
@@ -74,48 +72,9 @@ def is_clip(job: Job, options: argparse.Namespace) -> bool:
     return False
 
 
-# --- what a worker does
-
-
-@dataclass(frozen=True)
-class Order:
-    """A scene to paint, in a form that can be pickled: `styles` are the bytes of their files."""
-
-    clip: Clip
-    start: int
-    frames: int
-    long_side: int
-    styles: tuple[bytes, ...]
-    config: Config
-    background: str
-
-
-class Painted(NamedTuple):
-    """A frame that is painted: what is shown, what the next frame needs of it, and its entry in the report."""
-
-    image: Tensor
-    content: Tensor
-    raw: Tensor
-    spectrum: Spectrum | None
-    report: dict[str, Any]
-
-
-def painted(order: Order, past: Past) -> Iterator[Painted]:
-    """Yield the frames of a scene, or the rest of them after `past`."""
-    styles = [load_image(file, background=order.background) for file in order.styles]
-    config = order.config
-    if config.style_color == "match":  # to the clip's first frame: colours that follow each frame would flicker
-        first = next(order.clip.frames(order.long_side)).image
-        styles, config = [match_colors(style, first) for style in styles], replace(config, style_color="keep")
-    allocator.keep()
-    frames = (frame.image for _, frame in zip(range(order.frames), order.clip.frames(order.long_side, order.start)))
-    network, began = network_for(config), time.monotonic()
-    for result, after in paint_frames(frames, styles, config, network, past, on_tight_memory=allocator.give_back):
-        now = time.monotonic()
-        report = {"seconds": now - began, "steps": len(result.history), "losses": dict(result.history[-1])}
-        report |= {"outcome": result.outcome, "metadata": result.metadata}
-        yield Painted(result.image, after.contents[0], after.results[0], after.spectrum, report)
-        began = now
+def painted(order: Order, past: Past) -> Iterator[Painted | Glimpse]:
+    """What a worker does: yield the frames of a scene."""
+    return video.painted(order, network_for(order.config), past)
 
 
 # --- what the command does
@@ -128,8 +87,6 @@ class Command:
     engine: Engine
     order: Order  # of the whole clip
     work: Work
-    fps: float
-    kind: str
     bar: Any
     stopping: threading.Event = field(default_factory=threading.Event)
     reports: list[dict[str, Any]] = field(default_factory=list)
@@ -139,37 +96,16 @@ class Command:
         tried(self.engine, partial(self._paint, scene))
 
     def _paint(self, scene: Scene, worker: Any) -> None:
-        done, past = self.work.load(scene)
-        if done == len(scene.times) or self.stopping.is_set():
+        if self.stopping.is_set():
             return
-        order = replace(self.order, start=scene.start + done, frames=len(scene.times) - done)
-        piece: Piece | None = None
-        kept, written = time.monotonic(), done
-        try:
-            with closing(worker.stream(painted, order, past)) as frames:
-                for frame in frames:
-                    if piece is None:
-                        path = self.work.piece(scene, done)
-                        piece = Piece(path, self.kind, size_of(frame.image), self.fps)
-                    piece.write(Frame(scene.times[written], frame.image))
-                    # The last frame written is in the file only when the next one is.
-                    if time.monotonic() - kept > KEEP_EVERY and written > done:
-                        self.work.save(scene, written, past)
-                        kept = time.monotonic()
-                    past = past.after(frame.content, frame.raw, frame.spectrum)
-                    written += 1
-                    self._tell(frame, scene.start + written - 1)
-                    if self.stopping.is_set():
-                        break
-        finally:
-            if piece is not None:
-                piece.close()
-                self.work.save(scene, written, past)
-
-    def _tell(self, frame: Painted, number: int) -> None:
-        self.reports.append({"frame": number, **frame.report})
-        self.bar.update()
-        self.bar.set_postfix_str(f"loss {frame.report['losses']['total']:.4g}")
+        with closing(paint_scene(worker, painted, self.order, self.work, scene)) as frames:
+            for number, frame in frames:
+                assert isinstance(frame, Painted)
+                self.reports.append({"frame": number, **frame.report})
+                self.bar.update()
+                self.bar.set_postfix_str(f"loss {frame.report['losses']['total']:.4g}")
+                if self.stopping.is_set():
+                    break
 
     def paint_all(self) -> bool:
         """Paint all scenes, and return whether Ctrl-C ended it."""
@@ -196,7 +132,7 @@ def paint_clip(job: Job, style_paths: Sequence[Path], config: Config, options: a
     """Paint a clip and return the exit code. Raises StyleTransferError."""
     check_installed()
     assert job.content is not None
-    source, kind = job.content, job.output.suffix.lower()
+    source = job.content
     clip = _clip(source, options)
     check_names([job.output], options.json, None, [source, *style_paths], WRITES)
     pictures = [load_image(path, background=options.background) for path in style_paths]
@@ -212,24 +148,22 @@ def paint_clip(job: Job, style_paths: Sequence[Path], config: Config, options: a
     Run(first, pictures, config, None, network)  # what does not fit together is told now
     if not options.dry_run:
         prepare([job.output], options.json, None, None)
-    scenes = find_scenes(clip)
+    scenes = scenes_of(scan(clip))
     estimate = _estimate(job, scenes, size, config, network)
     if options.dry_run:
         print(estimate)
         return 0
     tell(estimate)
-    times = [time for scene in scenes for time in scene.times]
-    fps = (len(times) - 1) / (times[-1] - times[0]) if len(times) > 1 else 25.0
     inputs = {
         "clip": [digest_of(source), options.seconds, options.fps, options.keep_every],
         "styles": [digest_of(path) for path in style_paths],
         "config": config.to_dict(),
         "network": network.digest,
         "background": options.background,
-        "kind": kind,
+        "kind": job.output.suffix.lower(),
     }
     work = Work(job.output, scenes, inputs)
-    ready = sum(work.load(scene)[0] for scene in scenes)
+    ready, times = sum(work.load(scene)[0] for scene in scenes), work.times
     if ready:
         tell(f"{ready} of {len(times)} frames are there already")
     sent = replace(clip, source=source.read_bytes()) if options.ray else clip  # another computer has no such file
@@ -241,9 +175,9 @@ def paint_clip(job: Job, style_paths: Sequence[Path], config: Config, options: a
         closing(chosen(options)) as engine,
         tqdm(total=len(times), initial=ready, unit="frame", disable=options.quiet) as bar,
     ):
-        command = Command(engine, order, work, fps, kind, bar)
+        command = Command(engine, order, work, bar)
         interrupted = command.paint_all()
-    frames, told = work.finish(source, times[-1] - times[0] + 1 / fps), True
+    frames, told = work.finish(source), True
     if options.json is not None:
         entries = sorted(command.reports, key=lambda entry: entry["frame"])
         seconds = time.monotonic() - began
@@ -275,19 +209,6 @@ def _clip(source: Path, options: argparse.Namespace) -> Clip:
     if options.keep_every is not None and options.keep_every < 1:
         raise StyleTransferError(f"keep-every must be at least 1, got {options.keep_every}")
     return Clip(source, options.seconds, options.fps, options.keep_every or 1)
-
-
-def find_scenes(clip: Clip) -> list[Scene]:
-    """The scenes of a clip, found in small frames that are read one at a time."""
-    times: list[float] = []
-
-    def images() -> Iterator[Tensor]:
-        for frame in clip.frames(SMALL):
-            times.append(frame.time)
-            yield frame.image
-
-    starts = [number for number, starts in enumerate(scene_starts(images())) if starts]
-    return [Scene(start, tuple(times[start:end])) for start, end in zip(starts, [*starts[1:], len(times)])]
 
 
 def _estimate(job: Job, scenes: Sequence[Scene], size: Size, config: Config, network: Network) -> str:

@@ -22,6 +22,7 @@ from .paint import paint_tab
 from .parts import AT_ONCE
 from .presets import wire_presets
 from .shared import SharedLink
+from .video import video_tab
 
 KEPT = (
     "Your pictures stay here for an hour after you last used them, also if you leave and come back, and are then "
@@ -48,6 +49,8 @@ def build_demo(server: Server, folder: Path) -> gr.Blocks:
                 nine_tab(handlers, tabs, page)
             with gr.Tab("Many photographs", id="many"):
                 many_tab(handlers, page)
+            with gr.Tab("Video", id="video"):
+                video_tab(handlers, page)
             with gr.Tab("How it works", id="how"):
                 how_tab(server, bundled, content=paint.content, style=paint.styles[0], key=key)
             with gr.Tab("About", id="about"):

@@ -85,7 +85,7 @@ class Series:
     @cached_property
     def blank(self) -> str:
         """A file for places where nothing is known of the picture yet."""
-        return _saved(torch.full((1, 3, 3, 4), 0.5), os.path.join(self.folder.name, "blank.png"))
+        return saved(torch.full((1, 3, 3, 4), 0.5), os.path.join(self.folder.name, "blank.png"))
 
     def save(self, kept: Kept) -> None:
         """Keep a finished picture as a file."""
@@ -157,10 +157,10 @@ def pictures(series: Series, visit: Visit, blend: float = 0.0, engine: Engine = 
 def _faint(kept: Kept) -> str:
     """A file of the photograph with a quarter of its contrast."""
     faint = torch.lerp(torch.full_like(kept.content, 0.5), kept.content, 0.25)
-    return _saved(faint, os.path.join(kept.folder.name, "faint.jpg"))
+    return saved(faint, os.path.join(kept.folder.name, "faint.jpg"))
 
 
 @in_worker
-def _saved(image: Tensor, path: str) -> str:
+def saved(image: Tensor, path: str) -> str:
     save_image(image, path)
     return path

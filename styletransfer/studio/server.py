@@ -22,6 +22,10 @@ class Limits:
     pixels: int = 32_000_000  # of an uploaded picture
     zero: bool = False  # ZeroGPU: each run borrows a GPU, in another process
     waiting: int = 2  # unfinished runs of one visitor, in the queue or computing
+    clip_size: int = 1024
+    clip_seconds: float = 30
+    clip_fps: float = 30
+    clip_frames: int = 600
 
     def clipped(self, config: Config) -> dict[str, float]:
         """The settings that the page's controls cannot show, each with the nearest value that they can.
@@ -63,7 +67,8 @@ def limits(environment: Mapping[str, str], gpu: bool) -> Limits:
     zero = bool(environment.get("SPACES_ZERO_GPU"))
     if not environment.get("SPACE_ID"):
         return Limits(zero=zero)
-    return Limits(size=2048 if gpu or zero else 1024, seconds=100 if zero else 600, zero=zero)
+    clips = {"clip_size": 768 if gpu else 384, "clip_seconds": 10, "clip_frames": 120 if gpu else 60}
+    return Limits(size=2048 if gpu or zero else 1024, seconds=100 if zero else 600, zero=zero, **clips)
 
 
 @dataclass(frozen=True)

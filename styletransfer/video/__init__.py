@@ -1,7 +1,10 @@
 """Clips: every frame painted, with strokes that stay on what they are painted on."""
 
+from ..config import StyleTransferError
+from ..extras import missing_for_clips
 from .clip import READS, WRITES, Clip, Frame, Piece
 from .paint import Past, further_steps, paint_frames, scene_starts
+from .scenes import Glimpse, Order, Painted, paint_scene, painted, scan, scenes_of
 from .work import Scene, Work, digest_of
 
 __all__ = [
@@ -9,6 +12,9 @@ __all__ = [
     "WRITES",
     "Clip",
     "Frame",
+    "Glimpse",
+    "Order",
+    "Painted",
     "Past",
     "Piece",
     "Scene",
@@ -17,13 +23,15 @@ __all__ = [
     "digest_of",
     "further_steps",
     "paint_frames",
+    "paint_scene",
+    "painted",
+    "scan",
     "scene_starts",
+    "scenes_of",
 ]
 
 
 def check_installed() -> None:
     """Raises StyleTransferError where one of the extra packages is missing."""
-    from . import clip, flow
-
-    clip.check_installed()
-    flow.check_installed()
+    if missing := missing_for_clips():
+        raise StyleTransferError(missing)

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
-from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +24,6 @@ from ..files import replacement
 from ..images.checks import quoted
 from ..pixels import Size, fit_size, resize, size_of
 
-MISSING = "clips need an extra package to read and write them: pip install 'av>=15,<19'"
 READS = (".mp4", ".m4v", ".mov", ".webm", ".gif")
 WRITES = {".mp4": ("libx264", "libvpx-vp9"), ".webm": ("libvpx-vp9",)}  # the encoders to look for, best first
 SOUND = {".mp4": (("aac", "mp3"), "aac"), ".webm": (("opus", "vorbis"), "libopus")}  # what can be copied, else made
@@ -40,12 +38,6 @@ CLOCK = Fraction(1, 90000)
 KEYFRAME_EVERY = 48  # frames; a player can jump to each of these
 
 
-def check_installed() -> None:
-    """Raises StyleTransferError where PyAV is missing."""
-    if find_spec("av") is None:
-        raise StyleTransferError(MISSING)
-
-
 class Frame(NamedTuple):
     """A frame: seconds from the clip's beginning, and its picture (1, 3, H, W) in [0, 1]."""
 
@@ -58,13 +50,16 @@ class Clip:
     """The frames of a file that are wanted.
 
     source: the file, or its bytes; seconds: how much of its beginning (None: all); fps: at most so many frames a second
-    (None: all); keep_every: of these, each first of so many.
+    (None: all); keep_every: of these, each first of so many; max_pixels: of a frame; max_frames: that the file may have
+    in this time, wanted or not (None: as many as it has).
     """
 
     source: Path | bytes
     seconds: float | None = None
     fps: float | None = None
     keep_every: int = 1
+    max_pixels: int | None = None
+    max_frames: int | None = None
 
     def frames(self, long_side: int | None = None, start: int = 0) -> Iterator[Frame]:
         """Read the frames from number `start` on, upright, `long_side` pixels long (None: as they are).
@@ -88,14 +83,21 @@ class Clip:
             raise StyleTransferError(f"{_name(self.source)} holds no pictures: give a clip")
         stream = container.streams.video[0]
         stream.thread_type = "AUTO"
+        if self.max_pixels is not None:
+            self._check_size(stream.codec_context)
+            stream.codec_context.options = {"max_pixels": str(self.max_pixels)}  # also of what comes later
         first: float | None = None
         due, count = 0.0, 0
-        for frame in container.decode(stream):
+        for number, frame in enumerate(container.decode(stream)):
             at = frame.time if frame.time is not None else count / float(stream.average_rate or 25)
             first = at if first is None else first
             time = at - first
             if self.seconds is not None and time >= self.seconds:
                 return
+            if self.max_frames is not None and number >= self.max_frames:
+                raise StyleTransferError(
+                    f"{_name(self.source)} has more than {self.max_frames} frames: give a shorter clip"
+                )
             if self.fps is not None:
                 if time < due - 1e-6:
                     continue
@@ -103,6 +105,13 @@ class Clip:
             count += 1
             if (count - 1) % self.keep_every == 0:
                 yield time, frame
+
+    def _check_size(self, picture: Any) -> None:
+        if self.max_pixels is not None and picture.width * picture.height > self.max_pixels:
+            raise StyleTransferError(
+                f"{_name(self.source)} has frames of {picture.width}x{picture.height} pixels: "
+                f"at most {self.max_pixels / 10**6:g} megapixels are allowed"
+            )
 
 
 def _name(source: Path | bytes) -> str:
@@ -209,9 +218,16 @@ class Part(NamedTuple):
 def join(parts: Sequence[Part], output: Path, source: Path, duration: float) -> None:
     """Write the parts as one clip with the source's sound, as long as the pictures.
 
-    The sound is copied; where this kind of clip cannot hold it, it is encoded again. None of the source's metadata is
-    taken. The file appears when it is whole.
+    The sound is copied; where this kind of clip cannot hold it, it is encoded again; one that cannot be read is left
+    out. None of the source's metadata is taken. The file appears when it is whole.
     """
+    try:
+        _join(parts, output, source, duration)
+    except StyleTransferError:
+        _join(parts, output, None, duration)
+
+
+def _join(parts: Sequence[Part], output: Path, source: Path | None, duration: float) -> None:
     import av
 
     kind = output.suffix.lower()
@@ -221,8 +237,8 @@ def join(parts: Sequence[Part], output: Path, source: Path, duration: float) -> 
         inputs = [stack.enter_context(av.open(str(path))) for path, _, _ in parts]
         picture = result.add_stream_from_template(inputs[0].streams.video[0])
         tracks = [_pictures(inputs, parts, picture)]
-        with _reading(source) as sound:
-            if sound.streams.audio:
+        with nullcontext() if source is None else _reading(source) as sound:
+            if sound and sound.streams.audio:
                 tracks.append(_sound(sound, result, kind, duration))
             for _, _, packet in heapq.merge(*tracks, key=lambda entry: entry[:2]):
                 result.mux(packet)

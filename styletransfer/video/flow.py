@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from ..config import StyleTransferError
 from ..pixels import Size, luminance, resample, size_of
 
-MISSING = "clips need an extra package for optical flow: pip install 'opencv-python-headless>=4.9,<6'"
 SMALLEST = 64  # least short side that flow is computed at: very small pictures once crashed OpenCV
-
-
-def check_installed() -> None:
-    """Raises StyleTransferError where OpenCV is missing."""
-    if find_spec("cv2") is None:
-        raise StyleTransferError(MISSING)
 
 
 def optical_flow(first: Tensor, second: Tensor) -> Tensor:

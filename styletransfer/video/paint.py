@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,7 +13,7 @@ from ..config import Config
 from ..features import Network
 from ..objective import Anchor
 from ..spectrum import Spectrum
-from ..transfer import Result, StyleTargets
+from ..transfer import Result, Step, StyleTargets
 from ..transfer.run import Run
 from .flow import certain, optical_flow, warped
 
@@ -56,6 +55,21 @@ def paint_frames(
 
     Source: Ruder, Dosovitskiy and Brox, 2016 (Artistic style transfer for videos).
     """
+    for step, after in paint_steps(frames, styles, config, network, past, style_targets, on_tight_memory):
+        if after is not None:
+            yield step.result, after
+
+
+def paint_steps(
+    frames: Iterable[Tensor],
+    styles: Sequence[Tensor],
+    config: Config,
+    network: Network,
+    past: Past | None = None,
+    style_targets: StyleTargets | None = None,
+    on_tight_memory: Callable[[], None] | None = None,
+) -> Iterator[tuple[Step, Past | None]]:
+    """Yield each frame's steps, and the last one once more, with the past of the frame after it; as `paint_frames`."""
     past = past or Past()
     targets: StyleTargets = {} if style_targets is None else style_targets
     for content in frames:
@@ -68,10 +82,10 @@ def paint_frames(
         if past.spectrum is not None:
             solver = replace(state.solver, spectrum=past.spectrum.near(state.solver.image))
             state = replace(state, solver=solver)
-        (last,) = deque(run.steps(state), maxlen=1)
-        result = last.result
-        past = past.after(content, result.raw, result.state.solver.spectrum)
-        yield result, past
+        for step in run.steps(state):
+            yield step, None
+        past = past.after(content, step.raw, step.state.solver.spectrum)
+        yield step, past
 
 
 def further_frame(

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,22 @@ class Work:
         self.folder.mkdir(exist_ok=True)
         write_atomically(note, digest.encode())
 
+    @property
+    def kind(self) -> str:
+        """What is written: `.mp4` or `.webm`."""
+        return self.output.suffix.lower()
+
+    @cached_property
+    def times(self) -> list[float]:
+        """Of all frames."""
+        return [time for scene in self.scenes for time in scene.times]
+
+    @cached_property
+    def fps(self) -> float:
+        """Frames a second, on average."""
+        span = self.times[-1] - self.times[0]
+        return (len(self.times) - 1) / span if span > 0 else 25.0
+
     def piece(self, scene: Scene, frame: int) -> Path:
         """The file of a scene's frames from one on."""
         return self.folder / f"{scene.start:06d}-{frame:06d}.mp4"
@@ -85,7 +102,7 @@ class Work:
             spectrum = Spectrum(*(tensors[f"spectrum/{name}"] for name in SPECTRUM))
         return done, Past(_numbered(tensors, "content"), _numbered(tensors, "result"), spectrum)
 
-    def finish(self, source: Path, duration: float) -> int:
+    def finish(self, source: Path) -> int:
         """Write the clip as far as it is painted without a gap, and return its number of frames; a whole one's folder
         is removed.
         """
@@ -99,10 +116,10 @@ class Work:
             frames += done
             if done < len(scene.times):
                 break
-        total = [time for scene in self.scenes for time in scene.times]
+        whole = frames == len(self.times)
         if frames:
-            join(parts, self.output, source, total[frames] if frames < len(total) else duration)
-        if frames == len(total):
+            join(parts, self.output, source, self.times[-1] - begin + 1 / self.fps if whole else self.times[frames])
+        if whole:
             shutil.rmtree(self.folder)
         return frames
 

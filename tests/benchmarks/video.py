@@ -1,20 +1,24 @@
 """Clips of photographs with known motion: do strokes stay on things, does the style last, what does a frame cost?
 
-    python tests/benchmarks/video.py [--size 128] [--frames 6] [--still 120] [--sheet OUT.png] [--show FOLDER]
+    python tests/benchmarks/video.py [--size 128] [--frames 6] [--still 120] [--long 500] [--show FOLDER]
 
 The clips are a pan, a zoom, a turn, and a round cut-out of one photograph that moves over another. For each: the
 difference of successive frames where both show the same, as RMS, of the contents (what resampling alone makes of it),
 of the clip, and of frames painted each alone; the largest style loss of a frame over that of its picture painted alone;
 and the processor time of a further frame over that of a first. `--still` paints a photograph that does not move so many
-times at half the size, and tells what that does to its lightness, and how much memory grows. `--show` writes each clip
-beside its contents, as clip-NAME.webp.
+times at half the size, and tells what that does to its lightness, and how much memory grows. `--long` has the command
+line paint so many frames of a pan, and a fifth of them, at half the size in few steps, and tells the most memory that
+each took. `--show` writes each clip beside its contents, as clip-NAME.webp.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import statistics
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +39,7 @@ from styletransfer import Config, Network, fit_size, load_image, load_network, r
 from styletransfer.objective import Objective
 from styletransfer.pixels import luminance, size_of
 from styletransfer.plan import resident_memory
-from styletransfer.video import paint_frames
+from styletransfer.video import Frame, Piece, paint_frames
 
 Motion = Callable[[int], Tensor]  # a frame's number -> (2, 3), from the frame's coordinates to the photograph's
 EXAMPLES = ROOT / "examples"
@@ -129,6 +133,7 @@ def main() -> None:
     parser.add_argument("--frame-share", type=float, default=Config().frame_share)
     parser.add_argument("--clips", nargs="*", default=["pan", "zoom", "turn", "occlusion"])
     parser.add_argument("--still", type=int, default=0)
+    parser.add_argument("--long", type=int, default=0)
     parser.add_argument("--sheet", type=Path)
     parser.add_argument("--show", type=Path, metavar="FOLDER")
     parser.add_argument("--json", type=Path)
@@ -162,6 +167,8 @@ def main() -> None:
         save_image(torch.cat(strips, dim=2), options.sheet)
     if options.still:
         rows["still"] = still(photographs[0], style, replace(config, size=options.size // 2), network, options.still)
+    if options.long:
+        rows["long"] = long(photographs[0], options.style, options.size // 2, options.long)
     write_json(options.json, rows)
 
 
@@ -231,6 +238,26 @@ def still(photograph: Tensor, style: Tensor, config: Config, network: Network, c
         f"{losses[-1]:.4f}; memory {memory[early]:.0f} MB after {early + 1} frames, {memory[-1]:.0f} MB at the end"
     )
     return [lightness[0], lightness[-1], losses[0], losses[-1], memory[early], memory[-1]]
+
+
+def long(photograph: Tensor, style: Path, size: int, count: int) -> list[float]:
+    """The peak memory in MB of a command that paints a fifth of a clip's frames, and of one that paints all."""
+    layers, peaks = [Layer(photograph, motion(x=0.8 / count, at=(-0.4, 0)))], []
+    with tempfile.TemporaryDirectory() as name:
+        source, report = Path(name) / "pan.mp4", Path(name) / "report.json"
+        piece = Piece(source, ".mp4", (size * 3 // 8 * 2, size), 25)
+        for number in range(count):
+            piece.write(Frame(number / 25, shown(layers, number, size * 3 // 8 * 2, size).image))
+        piece.close()
+        for frames in (count // 5, count):
+            command = [sys.executable, "-m", "styletransfer", source, style, "-o", source.with_name("out.mp4")]
+            settings = ["--size", size, "--scales", 1, "--iterations", 8, "--fps", 25, "--seconds", frames / 25 - 0.01]
+            words = map(str, [*command, *settings, "--json", report, "--quiet"])
+            subprocess.run(list(words), check=True, cwd=ROOT)
+            entries = json.loads(report.read_text())
+            peaks.append(entries["peak_memory"]["process"] / 2**20)
+            print(f"{len(entries['frames'])} frames of {size} px: at most {peaks[-1]:.0f} MB", flush=True)
+    return peaks
 
 
 if __name__ == "__main__":
