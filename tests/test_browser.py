@@ -17,6 +17,7 @@ import urllib.request
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,8 @@ def test_an_example_is_painted_recoloured_blended_and_downloaded(page: Any, tmp_
     assert load_image(downloaded(page, tmp_path, "jpg")).shape == painted.shape
     with Image.open(downloaded(page, tmp_path, "webp")) as film:
         assert film.n_frames >= len(previews)
+    if find_spec("av"):
+        assert b"ftyp" in downloaded(page, tmp_path, "mp4").read_bytes()[:16]
 
     shown = shown_picture(page)
     page.locator("#color label:has([value=content])").click()

@@ -20,6 +20,7 @@ from styletransfer import StyleTransferError, cli, save_image
 from styletransfer.engine import Engine, Lost
 from styletransfer.pixels import resample, resize
 from styletransfer.video import Clip, Frame, Piece, clip, flow, scene_starts, work
+from styletransfer.video.film import save_film
 
 av = pytest.importorskip("av", reason="no PyAV here: pip install av")
 pytest.importorskip("cv2", reason="no OpenCV here: pip install opencv-python-headless")
@@ -180,6 +181,24 @@ def test_a_piece_that_nobody_closed_has_its_frames(tmp_path: Path) -> None:
 
 
 # --- scenes
+
+
+def test_a_film_of_pictures_has_even_sides_and_holds_its_last_frame(tmp_path: Path) -> None:
+    shades = [torch.full((1, 3, 25, 41), shade) for shade in (0.2, 0.5, 0.8)]
+    save_film(shades, tmp_path / "film.mp4", seconds=0.2, hold=0.6)
+    frames = list(Clip(tmp_path / "film.mp4").frames())
+    assert [round(frame.time, 3) for frame in frames] == [0, 0.2, 0.4, 0.6, 0.8] and codecs(tmp_path / "film.mp4") == [
+        "h264"
+    ]
+    assert all(frame.image.shape == (1, 3, 24, 40) for frame in frames)
+    for frame, shade in zip(frames, (0.2, 0.5, 0.8, 0.8, 0.8)):
+        assert float((frame.image - shade).abs().max()) < 0.02
+    with av.open(str(tmp_path / "film.mp4")) as film:
+        assert float(film.duration / av.time_base) == pytest.approx(1.0) and film.streams.video[0].pix_fmt == "yuv420p"
+    for wrong in ([], [torch.zeros(1, 3, 2, 2), torch.zeros(1, 3, 2, 4)]):
+        with pytest.raises(StyleTransferError, match="of one size"):
+            save_film(wrong, tmp_path / "none.mp4")
+    assert not (tmp_path / "none.mp4").exists()
 
 
 def test_cuts_are_found_and_motion_is_none() -> None:

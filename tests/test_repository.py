@@ -42,8 +42,8 @@ RANKS = {
     "cli": 9,
     "__main__": 10,
     "explain": 8,
-    "studio": 8,
-    "page": 9,
+    "studio": 9,
+    "page": 10,
 }
 INSIDE = {  # a folder's own ranks
     "cli": {"outputs": 0, "parser": 0, "report": 0, "batch": 1, "clip": 2, "run": 3},
@@ -66,7 +66,7 @@ INSIDE = {  # a folder's own ranks
         "session": 6,
         "series": 7,
     },
-    "video": {"clip": 0, "flow": 0, "paint": 1, "work": 2},
+    "video": {"clip": 0, "flow": 0, "film": 1, "paint": 1, "work": 2},
     "transfer": {"records": 0, "scales": 0, "run": 1, "loop": 2},
     "page": {
         "look": 0,

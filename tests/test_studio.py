@@ -449,6 +449,19 @@ def test_a_timelapse_goes_from_the_photograph_to_the_picture(pictures: tuple[str
     assert torch.equal(kept.animation()[0], kept.content) and torch.equal(kept.animation()[-1], kept.image())
 
 
+def test_the_timelapse_is_a_clip_too(pictures: tuple[str, str], tmp_path: Path) -> None:
+    pytest.importorskip("av", reason="PyAV is not installed")
+    from styletransfer.video.clip import Clip
+
+    kept = finished(pictures)
+    file = Path(kept.file("mp4"))
+    frames, shown = list(Clip(file).frames()), kept.animation()
+    assert file.suffix == ".mp4" and len(frames) == len(shown) + 14  # the last one stands still for 1.5 seconds
+    for frame, image in zip([frames[0].image, frames[-1].image], [shown[0], shown[-1]]):
+        assert frame.shape == image.shape and float((frame - image).abs().mean()) < 0.1  # colours at half the size
+    assert b"somebody" not in file.read_bytes()
+
+
 def test_a_film_is_short_and_spread_over_the_whole_way() -> None:
     film = Film()
     for number in range(200):

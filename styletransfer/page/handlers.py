@@ -6,6 +6,7 @@ import html
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 EXAMPLE = "A finished example. Press Paint, or drop in your photo."
 BUSY = "a picture is being painted: wait for it, or stop it"
 UNPAINTED = "Not painted yet. Press Paint."
+FILMS = ("webp", "mp4") if find_spec("av") else ("webp",)  # kinds of timelapse: an MP4 needs PyAV
 
 
 @dataclass(frozen=True)
@@ -231,7 +233,9 @@ class Handlers:
         size = max(painted.raw.shape[-2:]) if painted else 0
         label = f"Enlarge to {next_size(size, most)}" if 0 < size < most else "Enlarge"
         enabled = dict.fromkeys([parts.more, *parts.keep.values(), parts.copy, parts.send], able)
-        enabled[parts.keep["webp"]] = painted is not None and bool(painted.film.frames)
+        enabled |= dict.fromkeys(
+            (parts.keep[kind] for kind in FILMS), painted is not None and bool(painted.film.frames)
+        )
         return {
             **{button: gr.update(interactive=able) for button, able in enabled.items()},
             parts.finer: gr.update(value=label, interactive=able and size < most),

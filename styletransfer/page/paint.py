@@ -26,7 +26,7 @@ from .controls import (
     strip,
 )
 from .errors import friendly
-from .handlers import EXAMPLE, UNPAINTED, Handlers
+from .handlers import EXAMPLE, FILMS, UNPAINTED, Handlers
 from .inputs import Canvas
 from .mix import lay_mix
 from .own import lay_own
@@ -36,7 +36,7 @@ from .visit import BEGIN, stop
 
 BRUSH_COLORS: Any = [(color, 0.5) for color in COLORS]  # the photograph shows through
 BRUSHES = ("Pink", "Blue", "Amber", "Green")
-FILES = {"png": "Save", "jpg": "Save JPEG", "webp": "Save timelapse"}
+FILES = {"png": "Save", "jpg": "Save JPEG", "webp": "Save timelapse", "mp4": "Save as MP4"}
 
 
 def paint_tab(server: Server, bundled: Bundled, key: Any) -> Handlers:
@@ -179,7 +179,8 @@ def lay_result(handlers: Handlers, first: Mapping[str, str]) -> None:
         with gr.Row(elem_id="share"):
             parts.keep["jpg"] = gr.Button(FILES["jpg"], size="sm", elem_id="keep-jpg", **able)
             able["interactive"] = False  # a finished example has no pictures of its making
-            parts.keep["webp"] = gr.Button(FILES["webp"], size="sm", elem_id="keep-webp", **able)
+            for kind in FILMS:
+                parts.keep[kind] = gr.Button(FILES[kind], size="sm", elem_id=f"keep-{kind}", **able)
             able["interactive"] = bool(first)
             parts.copy = gr.Button("Copy picture", size="sm", elem_id="copy", **able)
             parts.send = gr.Button("Share", size="sm", elem_id="send", **able)

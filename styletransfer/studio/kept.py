@@ -12,6 +12,7 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -110,10 +111,17 @@ class Kept:
 
     @in_worker
     def file(self, kind: str) -> str:
-        """A file to download: a `png` with its settings inside, a `jpg`, or the timelapse as an animated `webp`."""
+        """A file to download: a `png` with its settings inside, a `jpg`, or the timelapse as an animated `webp` or
+        an `mp4`.
+        """
         path = os.path.join(tempfile.mkdtemp(dir=self.folder.name), f"{self.title}.{kind}")
         if kind == "webp":
             save_animation(self.animation(), path)
+            return path
+        if kind == "mp4":
+            from ..video.film import save_film
+
+            save_film(self.animation(), Path(path))
             return path
         config = {**self.metadata["config"], "color": self.settings.color}
         blend = {"blend": self.blend} if self.blend else {}
