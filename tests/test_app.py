@@ -115,7 +115,8 @@ def shown(key: str | None) -> dict[str, Any]:
     names = {parts.run: "run", parts.stop: "stop", parts.more: "more", parts.finer: "finer", parts.state: "status"}
     names |= {parts.result: "result", parts.command: "command", parts.visit: "visit"}
     names |= {button: kind for kind, button in parts.keep.items()} | {parts.copy: "copy", parts.send: "send"}
-    return {names[part]: value for part, value in handlers.finish(key).items()}
+    now = {names[part]: value for part, value in handlers.finish(key).items()}
+    return {**now, "result": now["result"]["value"], "names": now["result"]["label"]} if "result" in now else now
 
 
 def saved(key: str | None, kind: str = "png") -> str:
@@ -268,7 +269,9 @@ def test_a_run_ends_with_a_picture_a_status_and_what_can_be_done_with_it(picture
     assert now["finer"]["value"] == "Enlarge to 32"
     assert [load_image(file).shape[-2:] for file in now["result"]] == [(26, 32)] * 2
     assert now["command"].startswith("python -m styletransfer content.jpg style.png -o out.png")
-    assert len(now["visit"]["value"]) == 1 and now["visit"]["visible"]
+    assert now["names"] == "content.jpg · content.jpg, painted in the style of style.png"
+    assert [name for _, name in now["visit"]["value"]] == ["Result 1: content.jpg, painted in the style of style.png"]
+    assert now["visit"]["visible"]
     assert read_settings(saved(key))["config"] == {**QUICK, "color": "style"}
 
 
@@ -288,7 +291,11 @@ def test_the_pictures_shown_have_no_metadata_of_the_upload(pictures: tuple[str, 
     key, yielded = painted(pictures)
     with Image.open(pictures[0]) as upload:
         assert upload.getexif()[EXIF_ARTIST] == "somebody"
-    files = [*yielded[-1][parts.result], *shown(key)["result"], *(saved(key, kind) for kind in FILES)]
+    files = [
+        *yielded[-1][parts.result]["value"],
+        *shown(key)["result"],
+        *(saved(key, kind) for kind in FILES if kind != "mp4"),
+    ]
     for file in files:
         with Image.open(file) as picture:
             assert not picture.getexif() and b"somebody" not in Path(file).read_bytes()
@@ -298,7 +305,7 @@ def test_the_pictures_shown_have_no_metadata_of_the_upload(pictures: tuple[str, 
 def test_colours_change_after_the_run(pictures: tuple[str, str], color: str) -> None:
     key, _ = painted(pictures)
     first = shown(key)["result"][1]
-    _, look = handlers.tint(key, None, color, 0)[parts.result]
+    _, look = handlers.tint(key, None, color, 0)[parts.result]["value"]
     kept = handling.current(key)
     wanted = recolor(kept.raw, load_image(pictures[0]), color)
     assert float((load_image(look) - wanted).abs().mean()) < 0.02 and look != first
@@ -361,7 +368,7 @@ def test_a_run_that_is_stopped_before_its_first_picture_shows_the_photograph_to_
         time.sleep(0.01 * (not task.ended))
     assert task.ended
     for latest in [updates, *page, *handlers.follow(key)]:  # the file is still there
-        before, painting = latest[parts.result]
+        before, painting = latest[parts.result]["value"]
         assert before == painting and load_image(before).shape[-2:] == (26, 32)
         assert latest[parts.example] is None and "Getting ready" in latest[parts.state]
     assert "Not painted yet" in shown(key)["status"] and shown(key)["run"]["visible"]
@@ -369,7 +376,7 @@ def test_a_run_that_is_stopped_before_its_first_picture_shows_the_photograph_to_
 
 def test_a_picture_that_is_continued_stays_until_there_is_another(pictures: tuple[str, str]) -> None:
     key, _ = painted(pictures)
-    looks = [updates[parts.result] for updates in followed(handlers.more, key) if parts.result in updates]
+    looks = [updates[parts.result]["value"] for updates in followed(handlers.more, key) if parts.result in updates]
     assert looks and all(Path(before).name == "before.jpg" != Path(look).name for before, look in looks)
     handling.current(key).step = None
     states = [updates[parts.state] for updates in followed(handlers.more, key)]
@@ -547,11 +554,14 @@ def test_an_address_names_bundled_pictures_only() -> None:
     assert Path(pictures["content"]).name == "harbour.jpg" and config.strength == 70 and ignored == changes == []
     shown = presets.pair(handlers, pictures)
     assert (shown[parts.content], shown[parts.styles[0]]) == tuple(pictures.values())
-    assert Path(shown[parts.result][1]).name == "harbour-wave-look.webp" and "A finished example" in shown[parts.state]
+    assert (
+        Path(shown[parts.result]["value"][1]).name == "harbour-wave-look.webp"
+        and "A finished example" in shown[parts.state]
+    )
     pictures, _, _, ignored, _ = presets.chosen({"content": "/etc/passwd", "style": "../night"}, bundled, Limits())
     assert pictures == {} and ignored == ["content", "style"]
     shown = presets.pair(handlers, {"content": bundled["photos"][1]["file"]})
-    assert shown[parts.result] == (shown[parts.content],) * 2 and "Not painted yet" in shown[parts.state]
+    assert shown[parts.result]["value"] == (shown[parts.content],) * 2 and "Not painted yet" in shown[parts.state]
 
 
 def queue_of(*sessions: str, group: str = "paint") -> Any:
@@ -696,7 +706,7 @@ def test_a_run_goes_on_without_its_page_and_is_found_again(
     with pytest.raises(gr.Error, match="being painted for you already"):
         handlers.run(given(pictures, key))
     again = handlers.follow(key)
-    assert load_image(next(again)[parts.result][1]).shape[-2:] == (26, 32)  # the preview goes on at once
+    assert load_image(next(again)[parts.result]["value"][1]).shape[-2:] == (26, 32)  # the preview goes on at once
     go_on.set()
     list(again)
     assert task.ended and not task.stopped
@@ -821,7 +831,7 @@ def test_an_upload_is_shown_unpainted_in_place_of_the_last_picture(pictures: tup
     key, _ = painted(pictures)
     updates = pictures_page.take(handlers, parts.content)(places(key, content=pictures[0]))
     assert updates[parts.good[parts.content]] == pictures[0] and updates[parts.says[parts.content]] == ""
-    photograph, painting = updates[parts.result]
+    photograph, painting = updates[parts.result]["value"]
     assert photograph.shape == (32, 40, 3) and painting is photograph and "Not painted yet" in updates[parts.state]
     assert not any(updates[button]["interactive"] for button in parts.actions)
     assert "result" not in shown(key)  # not even a run that fails now brings the last picture back
@@ -868,12 +878,14 @@ def test_a_finished_example_is_saved_recoloured_and_blended() -> None:
     entry = handlers.bundled["results"][0]
     finished = load_image(entry["file"])
     before = {button.elem_id: button for button in parts.actions}
-    assert [name for name, button in before.items() if not button.interactive] == ["keep-webp"]
+    assert [name for name, button in before.items() if not button.interactive] == [
+        f"keep-{kind}" for kind in handling.FILMS
+    ]
     key, example, file = handlers.save("png")(None, 0)
     assert torch.equal(load_image(file), finished) and example is None and Path(file).name == "temple-night-640.png"
     assert read_settings(file)["config"] == Config(size=640).to_dict()
     photograph = resize(load_image(entry["content"]), finished.shape[-2:])
-    _, look = handlers.tint(key, example, "content", 0)[parts.result]
+    _, look = handlers.tint(key, example, "content", 0)[parts.result]["value"]
     assert float((load_image(look) - recolor(finished, photograph, "content")).abs().mean()) < 0.02
     handlers.tint(key, example, "content", 100)
     assert (

@@ -276,6 +276,23 @@ def test_finer_is_larger_and_the_history_brings_the_first_back(small: Any, tmp_p
     assert settings_of_download(small, tmp_path)["config"]["size"] == 128
 
 
+def test_pictures_have_names_for_those_who_do_not_see_them(small: Any) -> None:
+    def named(photograph: str, painting: str) -> None:
+        for number, name in enumerate((photograph, painting)):
+            sync_api.expect(small.locator("#result img").nth(number)).to_have_attribute("alt", name, timeout=LONG)
+
+    named("Temple", "Temple, painted in the style of Turning night")
+    small.get_by_role("button", name="Cat", exact=True).click()
+    named("Cat", "Cat")
+    small.get_by_role("button", name="Mosaic", exact=True).first.click()
+    named("Cat", "Cat, painted in the style of Mosaic")
+    small.get_by_role("button", name="Ink wash", exact=True).first.click()
+    small.locator("#style img[src*=ink]").wait_for()
+    work(small)
+    named("Cat", "Cat, painted in the style of Ink wash")
+    assert small.get_by_role("button", name="Result 1: Cat, painted in the style of Ink wash").is_visible()
+
+
 def test_an_error_is_a_sentence_and_loses_nothing(page: Any) -> None:
     shown = shown_picture(page)
     page.locator("#style button[aria-label='Remove Image']").click()

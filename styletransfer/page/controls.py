@@ -136,6 +136,19 @@ def title_of(entry: Mapping[str, str]) -> str:
     return entry.get("title") or " · ".join(Path(entry[key]).stem.title() for key in ("content", "style"))
 
 
+def name_of(file: str, entries: Sequence[Mapping[str, str]]) -> str:
+    """The title of a bundled picture, or the name of an uploaded file."""
+    titles = {entry["file"]: entry["title"] for entry in entries}
+    return titles.get(file) or os.path.basename(file)
+
+
+def described(bundled: Bundled, content: str | None, styles: Sequence[str] = ()) -> str:
+    """What a screen reader says of a picture that was painted of these files, or of a photograph alone."""
+    photograph = name_of(content, bundled["photos"]) if content else ""
+    names = " and ".join(name_of(style, bundled["styles"]) for style in styles)
+    return f"{photograph}, painted in the style of {names}" if names else photograph
+
+
 def strip(pictures: Any, name: str, label: str, **options: Any) -> gr.Gallery:
     """Small pictures in rows that wrap."""
     plain: Any = {"show_label": False, "allow_preview": False, "interactive": False, "buttons": [], "height": "auto"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,7 @@ from ..studio.job import MAX_STYLES, Job, checked, next_size
 from ..studio.server import Server
 from ..studio.wording import as_text, command, describe, file_name, nearest_recipe
 from ..studio.worker import in_worker
-from .controls import QUALITIES, Bundled
+from .controls import QUALITIES, Bundled, described
 from .errors import friendly, sorry
 from .look import curve_html, details, status
 from .parts import Parts, Updates, Values
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 EXAMPLE = "A finished example. Press Paint, or drop in your photo."
 BUSY = "a picture is being painted: wait for it, or stop it"
 UNPAINTED = "Not painted yet. Press Paint."
+BETWEEN = " · "  # the names of the two pictures of the result, which page.js takes apart
 FILMS = ("webp", "mp4") if find_spec("av") else ("webp",)  # kinds of timelapse: an MP4 needs PyAV
 
 
@@ -59,21 +60,34 @@ class Handlers:
             visit.current = None
         pairs = [(entry["content"], entry["style"]) for entry in self.bundled["results"]]
         number = pairs.index((content or "", style or "")) if (content, style) in pairs else None
-        return self.pane(number, content if picture is None else picture)
+        return self.pane(number, content, picture)
 
-    def pane(self, example: int | None, photograph: Any = None) -> Updates:
+    def pane(self, example: int | None, content: str | None, picture: Any = None) -> Updates:
         """The result as long as nothing is painted: a finished example, or the photograph alone."""
         parts = self.parts
-        shown = photograph, photograph
+        photograph = content if picture is None else picture
+        shown = self.slider(photograph, photograph, content)
         if example is not None:
             entry = self.bundled["results"][example]
-            shown = entry["content"], entry["look"]
+            shown = self.slider(entry["content"], entry["look"], entry["content"], [entry["style"]])
         return {
             parts.example: example,
             parts.result: shown,
             parts.state: status(UNPAINTED if example is None else EXAMPLE),
             **self._actions(example=example),
         }
+
+    def slider(self, before: Any, after: Any, content: str | None, styles: Sequence[str] = ()) -> Any:
+        """The two pictures of the result, and their names."""
+        return gr.update(value=(before, after), label=self.names(content, styles))
+
+    def names(self, content: str | None, styles: Sequence[str] = ()) -> str:
+        """What the two pictures are, for those who do not see them: the browser gives each its name."""
+        return BETWEEN.join((described(self.bundled, content), described(self.bundled, content, styles)))
+
+    def result_of(self, kept: Kept, after: str) -> Any:
+        """The same for what is kept of a run."""
+        return self.slider(kept.before, after, kept.job.content, kept.job.styles if kept.metadata else ())
 
     # --- a run
 
@@ -147,7 +161,7 @@ class Handlers:
         updates: Updates = {parts.state: status(frame.told, frame.progress)}
         if kept is not None:
             picture = kept.preview() if kept.metadata else kept.before
-            updates |= {parts.result: (kept.before, picture), parts.example: None}
+            updates |= {parts.result: self.result_of(kept, picture), parts.example: None}
         if frame.metadata:
             updates[parts.details] = details(f"{frame.text} · {network_words(frame.metadata)}")
         if frame.curve:
@@ -174,9 +188,9 @@ class Handlers:
         return {
             **buttons,
             parts.state: status(kept.note),
-            parts.result: (kept.before, kept.look()),
+            parts.result: self.result_of(kept, kept.look()),
             parts.command: command_of(kept),
-            parts.visit: history(visit),
+            parts.visit: self.history(visit),
         }
 
     # --- a visit that comes back
@@ -191,7 +205,7 @@ class Handlers:
             found = {**unpainted, **pictures, **self.fill(task.work.config)}
         elif kept is not None:
             found = {**self.pictures_of(kept.job), **self.fill(kept.settings, kept.blend)}
-            found[self.parts.result] = kept.before, kept.preview()
+            found[self.parts.result] = self.result_of(kept, kept.preview())
         else:
             return self.strip(key)
         return {**found, **self.finish(key), self.parts.example: None, **self.strip(key)}
@@ -199,7 +213,15 @@ class Handlers:
     def strip(self, key: Any) -> Updates:
         """The results of the visit."""
         visit = visit_of(key)
-        return {self.parts.visit: history(visit)} if visit and visit.results else {}
+        return {self.parts.visit: self.history(visit)} if visit and visit.results else {}
+
+    def history(self, visit: Visit) -> Any:
+        """The visit's results, newest first, each with its name."""
+        named = [
+            (kept.thumbnail(), f"Result {number}: {described(self.bundled, kept.job.content, kept.job.styles)}")
+            for number, kept in enumerate(visit.results, 1)
+        ]
+        return gr.update(value=named[::-1], visible=True)
 
     def pictures_of(self, job: Job) -> Updates:
         """The pictures of a job in their places, those of them that are still here."""
@@ -262,7 +284,11 @@ class Handlers:
         with friendly():
             key, kept = self.showing(key, example)
             kept.settings, kept.blend = replace(kept.settings, color=color), min(100.0, max(0.0, float(blend)))
-            return {self.parts.key: key, self.parts.example: None, self.parts.result: (kept.before, kept.look())}
+            return {
+                self.parts.key: key,
+                self.parts.example: None,
+                self.parts.result: self.result_of(kept, kept.look()),
+            }
 
     def save(self, kind: str) -> Callable[..., tuple[Any, None, str]]:
         """A handler that makes the file of this kind."""
@@ -327,12 +353,6 @@ def current(key: Any) -> Kept:
     if visit is None or visit.current is None:
         raise StyleTransferError("the picture is no longer kept here: paint it once more")
     return visit.current
-
-
-def history(visit: Visit) -> Any:
-    """The visit's results, newest first."""
-    numbered = reversed(list(enumerate(visit.results, 1)))
-    return gr.update(value=[(kept.thumbnail(), f"Result {number}") for number, kept in numbered], visible=True)
 
 
 def command_of(kept: Kept) -> str:

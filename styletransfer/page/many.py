@@ -12,7 +12,7 @@ import gradio as gr
 
 from ..config import StyleTransferError
 from .errors import friendly
-from .handlers import Handlers, history
+from .handlers import Handlers
 from .look import FETCH, status
 from .parts import AT_ONCE, PRIVATE, Updates, Values
 from .visit import BEGIN, Display, follow, lay_places, start, stop, task_of, turn, visit_of
@@ -106,7 +106,8 @@ class Many:
                 self.save: gr.update(interactive=bool(series.files)),
             }
             if visit and len(visit.results) != results:
-                results, updates[self.handlers.parts.visit] = len(visit.results), history(visit)
+                results = len(visit.results)
+                updates[self.handlers.parts.visit] = self.handlers.history(visit)
             yield updates
 
     def finish(self, key: Any) -> Updates:
@@ -119,7 +120,7 @@ class Many:
             self.save: gr.update(interactive=bool(task.work.files)),
             self.state: status(ending(task) if task.ended else words(task.work)),
             self.grid: pictures(task.work, task.ended),
-            self.handlers.parts.visit: history(visit),
+            self.handlers.parts.visit: self.handlers.history(visit),
         }
 
     def archive(self, key: Any) -> str:

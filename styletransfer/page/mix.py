@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import gradio as gr
 from ..config import StyleTransferError
 from ..studio.job import MAX_STYLES
 from ..studio.server import Limits
-from .controls import thumbnails
+from .controls import name_of, thumbnails
 from .errors import friendly
 from .inputs import Picture
 from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
@@ -70,9 +69,3 @@ def added(parts: Parts, values: Values, file: str, styles: Sequence[Mapping[str,
     if not free:
         raise StyleTransferError(f"there are {MAX_STYLES} styles in the mix already: remove one of them first")
     return {free[0]: file}
-
-
-def name_of(file: str, styles: Sequence[Mapping[str, str]]) -> str:
-    """The title of a bundled style, or the name of an uploaded file."""
-    titles = {entry["file"]: entry["title"] for entry in styles}
-    return titles.get(file) or os.path.basename(file)

@@ -67,6 +67,18 @@
   }
   for (const kind of ['pointerup', 'pointercancel']) addEventListener(kind, lift, true)
 
+  // Names that Gradio does not give: to the pictures of the result, from its label, and to pictures in a row.
+  const call = (element, attribute, name) => {
+    if (name && element.getAttribute(attribute) !== name) element.setAttribute(attribute, name)
+  }
+  const callAll = () => {
+    const names = find('#result [data-testid=block-label]')?.textContent.trim().split(' · ') ?? []
+    document.querySelectorAll('#result img').forEach((picture, number) => call(picture, 'alt', names[number]))
+    for (const picture of document.querySelectorAll('.thumbnail-item img')) call(picture.parentElement, 'aria-label', picture.alt)
+  }
+  new MutationObserver(callAll).observe(document.body, {subtree: true, childList: true, characterData: true})
+  callAll()
+
   // The line between photograph and painting, by keyboard: Gradio's listens to the mouse alone.
   const line = find('#result [data-testid=slider]')
   const percent = () => {

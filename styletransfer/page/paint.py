@@ -163,7 +163,7 @@ def lay_result(handlers: Handlers, first: Mapping[str, str]) -> None:
         slider_position=30,
         max_height=640,
         show_label=False,
-        label="Before and after",
+        label=handlers.names(before, [first["style"]] if first else ()),
         interactive=False,
         buttons=["fullscreen"],
         type="filepath",
