@@ -27,6 +27,7 @@ from PIL import Image
 
 from styletransfer import RECIPES, load_image, resize
 from styletransfer.images import read_settings
+from styletransfer.studio.job import COLORS
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -345,6 +346,37 @@ def test_a_region_is_painted_and_the_rest_stays_the_photograph(small: Any, tmp_p
     middle = change[2 * height // 5 : 3 * height // 5, 2 * width // 5 : 3 * width // 5]
     border = torch.cat([change[: height // 8].flatten(), change[:, : width // 8].flatten()])
     assert float(border.mean()) < 0.3 * float(middle.mean())
+
+
+def test_a_region_is_painted_with_the_brush_of_the_style_chosen(page: Any) -> None:
+    def brushes(*titles: str) -> Any:
+        sync_api.expect(page.locator("#brushes button")).to_have_text(titles, timeout=LONG)
+        return page.locator("#brushes button")
+
+    def chosen(number: int) -> None:
+        color = "rgb({}, {}, {})".format(*bytes.fromhex(COLORS[number][1:]))
+        sync_api.expect(page.locator("#canvas [aria-label=Color]")).to_have_css("color", color)
+        sync_api.expect(page.locator("#brushes button").nth(number)).to_have_attribute("aria-pressed", "true")
+        assert page.locator("#brushes [aria-pressed=true]").count() == 1
+
+    unfold(page, "mix")
+    page.locator("#more-styles button").nth(2).click()
+    page.wait_for_function("document.querySelector('#style2 img')?.src.includes('glass')")
+    unfold(page, "regions")
+    page.wait_for_function("document.querySelector('#canvas')?.innerText.match(/[0-9]%/)")
+    tiles = brushes("Turning night", "Stained glass")
+    chosen(0)
+    tiles.last.click()
+    chosen(1)
+    page.locator("#canvas [aria-label=Erase]").click()
+    tiles.first.click()
+    chosen(0)
+    sync_api.expect(page.locator("#canvas [aria-label=Brush]")).to_have_class(re.compile("highlight"))
+    assert page.locator("#canvas [aria-label='Stroke size']").is_visible()
+    tiles.last.click()
+    page.locator("#mixed2 button").filter(has_text="Remove").click()
+    brushes("Turning night")
+    chosen(0)
 
 
 # --- nine drafts, and settings from outside

@@ -72,6 +72,7 @@ INSIDE = {  # a folder's own ranks
         "look": 0,
         "errors": 0,
         "controls": 0,
+        "brushes": 1,
         "inputs": 0,
         "parts": 1,
         "crowd": 1,

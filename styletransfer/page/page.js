@@ -67,7 +67,8 @@
   }
   for (const kind of ['pointerup', 'pointercancel']) addEventListener(kind, lift, true)
 
-  // Names that Gradio does not give: to the pictures of the result, from its label, and to pictures in a row.
+  // Names that Gradio does not give: to the pictures of the result, from its label, to pictures in a row, and to the
+  // size of a stroke, since a brush size is something else here.
   const call = (element, attribute, name) => {
     if (name && element.getAttribute(attribute) !== name) element.setAttribute(attribute, name)
   }
@@ -75,6 +76,10 @@
     const names = find('#result [data-testid=block-label]')?.textContent.trim().split(' · ') ?? []
     document.querySelectorAll('#result img').forEach((picture, number) => call(picture, 'alt', names[number]))
     for (const picture of document.querySelectorAll('.thumbnail-item img')) call(picture.parentElement, 'aria-label', picture.alt)
+    for (const size of document.querySelectorAll('#canvas [aria-label$=Size], #canvas .size_picker input')) {
+      call(size, 'aria-label', 'Stroke size')
+      call(size, 'title', 'Stroke size')
+    }
   }
   new MutationObserver(callAll).observe(document.body, {subtree: true, childList: true, characterData: true})
   callAll()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import gradio as gr
@@ -13,6 +13,7 @@ from ..recipes import RECIPES
 from ..studio.job import COLORS
 from ..studio.server import Limits, Server
 from . import look
+from .brushes import PICK_BRUSH, brush_tiles
 from .controls import (
     EXPERT,
     GROUPS,
@@ -30,12 +31,11 @@ from .handlers import EXAMPLE, FILMS, UNPAINTED, Handlers
 from .inputs import Canvas
 from .mix import lay_mix
 from .own import lay_own
-from .parts import AT_ONCE, PRIVATE, Parts, Updates
+from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
 from .pictures import lay_examples, lay_pictures, wire_pictures
 from .visit import BEGIN, stop
 
 BRUSH_COLORS: Any = [(color, 0.5) for color in COLORS]  # the photograph shows through
-BRUSHES = ("Pink", "Blue", "Amber", "Green")
 FILES = {"png": "Save", "jpg": "Save JPEG", "webp": "Save timelapse", "mp4": "Save as MP4"}
 
 
@@ -51,7 +51,7 @@ def paint_tab(server: Server, bundled: Bundled, key: Any) -> Handlers:
             lay_go(parts)
             lay_adjust(parts, server.limits)
             lay_mix(parts, bundled["styles"], server.limits)
-            lay_regions(parts, server.limits)
+            lay_regions(parts, bundled["styles"], server.limits)
         with gr.Column(min_width=320, elem_id="output"):
             lay_result(handlers, first)
     lay_examples(handlers)
@@ -84,7 +84,7 @@ def lay_adjust(parts: Parts, limits: Limits) -> None:
         controls["size"] = slider("size", limits, label="Size", minimum=128, step=32)
 
 
-def lay_regions(parts: Parts, limits: Limits) -> None:
+def lay_regions(parts: Parts, styles: Sequence[Mapping[str, str]], limits: Limits) -> None:
     """A brush for each style, over the photograph."""
 
     def background(content: str | None, is_open: bool) -> Any:
@@ -96,13 +96,13 @@ def lay_regions(parts: Parts, limits: Limits) -> None:
         with friendly():
             return sheet(content, limits.pixels)
 
+    def show_brushes(values: Values) -> str:
+        return brush_tiles([values[slot] for slot in parts.styles if values[slot]], styles)
+
     is_open = gr.State(False)
     with gr.Accordion("Regions", open=False, elem_id="regions") as regions:
-        legend = " ".join(
-            f'<span class="brush" style="color:{color}"></span>{name}: style {number} &nbsp;'
-            for number, (name, color) in enumerate(zip(BRUSHES, COLORS), 1)
-        )
-        gr.HTML(f"<p>Paint where each style goes. {legend}</p>", elem_classes="hint")
+        gr.HTML("<p>Choose a style, and paint where it goes.</p>", elem_classes="hint")
+        brushes = gr.HTML(js_on_load=PICK_BRUSH, elem_id="brushes")
         parts.canvas = Canvas(
             type="filepath",
             label="Where each style goes",
@@ -118,6 +118,9 @@ def lay_regions(parts: Parts, limits: Limits) -> None:
         )
         choices = [("The photograph", "photograph"), ("Style 1", "first")]
         parts.rest = gr.Radio(choices, value="photograph", label="Everywhere else", elem_id="rest")
+    gr.on(
+        [regions.expand, *(slot.change for slot in parts.styles)], show_brushes, set(parts.styles), brushes, **AT_ONCE
+    )
     opened = regions.expand(lambda: True, None, is_open, **AT_ONCE)
     one_at_a_time: Any = {"concurrency_id": "sheet", "concurrency_limit": 1, **PRIVATE}  # each decodes a whole picture
     for event in (opened.then, parts.content.change):
