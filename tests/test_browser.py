@@ -764,6 +764,31 @@ def test_a_scroll_that_starts_on_a_slider_does_not_change_it_and_a_drag_does(bro
 
 # --- keys, titles and looks
 
+LISTEN = """() => {
+  window.notes = []
+  const start = OscillatorNode.prototype.start
+  OscillatorNode.prototype.start = function (...when) { notes.push(this.frequency.value); start.apply(this, when) }
+}"""
+
+
+def test_the_end_of_a_run_is_heard_by_who_wants_it_and_not_after_stop(small: Any) -> None:
+    small.evaluate(LISTEN)
+    work(small)
+    assert not small.locator("#chime input").is_checked() and small.evaluate("notes") == []
+    small.locator("#chime input").check()
+    small.click("#run")
+    wait_for_preview(small)
+    small.click("#stop")
+    small.wait_for_selector("#run", state="visible")
+    assert small.evaluate("notes") == []
+    work(small)
+    assert small.evaluate("notes") == [660, 880]
+    small.evaluate("window.unsaved = false")
+    small.reload()
+    wait_for_status(small, "Done in")
+    unfold(small, "adjust")
+    sync_api.expect(small.locator("#chime input")).to_be_checked(timeout=LONG)
+
 
 def test_control_enter_paints_escape_stops_and_paint_at_once_is_not_disturbed(small: Any) -> None:
     for _ in range(3):

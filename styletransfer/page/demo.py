@@ -57,6 +57,7 @@ def build_demo(server: Server, folder: Path) -> gr.Blocks:
         dark.click(None, js=look.DARK)
         wire_presets(handlers, page)
         wire_own(paint, paint.own, page)
+        page.load(None, None, paint.chime, js=look.CHIME)
         page.load(handlers.network_line, paint.controls["network"], paint.network_line, **AT_ONCE)
     LINE.workers = server.engine.workers
     for event in page.fns.values():

@@ -18,6 +18,12 @@ DARK = """() => {
   const dark = document.body.classList.toggle('dark')
   localStorage.setItem('styletransfer.theme', dark ? 'dark' : 'light')
 }"""
+# Whether the end of a run is heard, and a message is shown where the page is not: the browser keeps and asks that.
+CHIME = "() => localStorage.getItem('styletransfer.chime') === 'on'"
+KEEP_CHIME = """on => {
+  localStorage.setItem('styletransfer.chime', on ? 'on' : 'off')
+  if (on) window.Notification?.requestPermission?.()
+}"""
 SHOW = "() => { if (innerWidth < 1000) document.querySelector('#output').scrollIntoView() }"
 RANDOM = "() => Math.floor(Math.random() * 2 ** 31)"
 # Downloads the file that was made for this click.

@@ -7,18 +7,38 @@
   const theme = localStorage.getItem('styletransfer.theme')
   if (theme) document.body.classList.toggle('dark', theme === 'dark')
 
-  // The title tells how far a run is, and that it has ended while nobody looked.
-  const progress = () => find('#status progress[value]')
-  let running = false
+  // The title tells how far a run is, and that it has ended while nobody looked; who wants to hears it.
+  const progress = () => find('.status progress[value]')
+  let running = false, stopped = false
   const entitle = () => {
     const bar = progress()
     if (bar) document.title = `${Math.round(100 * bar.value)} % · ${name}`
-    else if (running) document.title = document.hidden ? `✓ ${name}` : name
+    else if (running) {
+      document.title = document.hidden ? `✓ ${name}` : name
+      if (!stopped && localStorage.getItem('styletransfer.chime') === 'on') ring()
+    }
+    if (!bar) stopped = false
     running = Boolean(bar)
   }
-  const status = find('#status')
-  if (status) new MutationObserver(entitle).observe(status, {subtree: true, childList: true, attributes: true})
+  new MutationObserver(entitle).observe(find('#tabs'), {subtree: true, childList: true, attributeFilter: ['value']})
   addEventListener('visibilitychange', () => { if (!document.hidden && !running) document.title = name })
+  addEventListener('click', event => { if (event.target.closest?.('button.stop')) stopped = true })
+
+  // Two short notes, the second one higher, and a message where the page is not in view.
+  const ring = () => {
+    const sound = new AudioContext()
+    for (const [number, pitch] of [660, 880].entries()) {
+      const note = sound.createOscillator(), volume = sound.createGain(), begin = sound.currentTime + 0.18 * number
+      note.frequency.value = pitch
+      volume.gain.setValueAtTime(0.15, begin)
+      volume.gain.exponentialRampToValueAtTime(0.001, begin + 0.35)
+      note.connect(volume).connect(sound.destination)
+      note.start(begin)
+      note.stop(begin + 0.35)
+      note.onended = () => { if (number) sound.close() }
+    }
+    if (document.hidden && window.Notification?.permission === 'granted') new Notification(name, {body: 'Your picture is done.'})
+  }
 
   // Leaving the page with a picture that has not been saved asks once.
   addEventListener('beforeunload', event => {

@@ -82,6 +82,9 @@ def lay_adjust(parts: Parts, limits: Limits) -> None:
         choices = [(quality.title(), quality) for quality in QUALITIES]
         parts.quality = gr.Radio(choices, value="balanced", label="Quality", elem_id="quality")
         controls["size"] = slider("size", limits, label="Size", minimum=128, step=32)
+        chime = gr.Checkbox(False, label="Sound when a picture is done", elem_id="chime", container=False)
+        chime.input(None, chime, None, js=look.KEEP_CHIME)
+        parts.chime = chime
 
 
 def lay_regions(parts: Parts, styles: Sequence[Mapping[str, str]], limits: Limits) -> None:

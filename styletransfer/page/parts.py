@@ -34,6 +34,7 @@ class Parts:
     controls: dict[str, Any]  # by field of Config
     quality: gr.Radio
     recipe: gr.Dropdown
+    chime: gr.Checkbox  # whether the end of a run is heard
     run: gr.Button
     stop: gr.Button
     more: gr.Button
