@@ -56,7 +56,7 @@ def demo() -> gr.Blocks:
             with gr.Tab("How it works"):
                 how.how_tab(SERVER, bundled, content=pair[0], style=pair[1], key=key)
             with gr.Tab("About"):
-                how.about_tab(SERVER.limits)
+                how.about_tab(SERVER.limits, bundled)
     return page.queue(api_open=False)
 
 
@@ -306,4 +306,9 @@ def test_a_visitor_sees_it_happen(page: Any) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     page.get_by_role("tab", name="About").click()
     page.get_by_text("Licences and credits").wait_for()
+    for picture in page.locator(".trio img").all():
+        assert picture.evaluate(
+            "image => { image.loading = 'eager'; return image.decode().then(() => image.naturalWidth) }"
+        )
+    assert page.locator(".trio figcaption").count() == 3
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

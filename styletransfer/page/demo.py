@@ -51,7 +51,7 @@ def build_demo(server: Server, folder: Path) -> gr.Blocks:
             with gr.Tab("How it works", id="how"):
                 how_tab(server, bundled, content=paint.content, style=paint.styles[0], key=key)
             with gr.Tab("About", id="about"):
-                about_tab(server.limits)
+                about_tab(server.limits, bundled)
         gr.HTML(f"<p>{KEPT}</p>", elem_id="foot")
         add_api(server, bundled)
         dark.click(None, js=look.DARK)

@@ -10,6 +10,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import gradio as gr
 
@@ -100,13 +101,33 @@ def choice(first: str | None, entries: Sequence[Mapping[str, str]], label: str) 
     return picture
 
 
-def about_tab(limits: Limits) -> None:
+def about_tab(limits: Limits, bundled: Bundled) -> None:
     """Fill the tab that is being built."""
     sentence = (
         f"Results up to {limits.size} pixels on the long side, from pictures of up to {limits.pixels // 10**6} "
         f"megapixels; a run ends with its best picture so far after {limits.seconds / 60:.2g} minutes at the latest."
     )
-    gr.HTML(text("about").replace("LIMITS", sentence), elem_classes="explain")
+    markup = text("about").replace("LIMITS", sentence).replace("PICTURES", trio(bundled))
+    gr.HTML(markup, elem_classes="explain")
+
+
+def trio(bundled: Bundled) -> str:
+    """A photograph, a painting and what was painted of the two, if there is a finished example."""
+    if not bundled["results"]:
+        return ""
+    entry = bundled["results"][0]
+    looks = {other["file"]: other["look"] for other in bundled["styles"]}
+    shown = {
+        "A photograph": entry["content"],
+        "and a painting": looks[entry["style"]],
+        "become a picture.": entry["look"],
+    }
+    figures = "".join(
+        f'<figure><img src="gradio_api/file={quote(file)}" alt="" loading="lazy" width="320" height="213">'
+        f"<figcaption>{caption}</figcaption></figure>"
+        for caption, file in shown.items()
+    )
+    return f'<div class="row trio" style="--frames: 3">{figures}</div>'
 
 
 # --- what is computed
