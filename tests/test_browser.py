@@ -635,18 +635,48 @@ def test_thumbnails_are_small_and_no_other_pictures_are_loaded(browser: Any, add
     assert large == {"photos/temple.jpg"}
 
 
-def test_the_first_load_is_small(browser: Any, address: str) -> None:
-    context = browser.new_context()
-    page, sizes = context.new_page(), dict[str, int]()
-    network = context.new_cdp_session(page)
+def transferred(page: Any, address: str) -> dict[str, int]:
+    """The bytes that opening the page takes, by address."""
+    names, sizes = dict[str, str](), dict[str, int]()
+    network = page.context.new_cdp_session(page)
     network.send("Network.enable")
+    network.on("Network.requestWillBeSent", lambda sent: names.update({sent["requestId"]: sent["request"]["url"]}))
     network.on("Network.loadingFinished", lambda end: sizes.update({end["requestId"]: end["encodedDataLength"]}))
     page.goto(address)
     page.wait_for_selector("#run")
     page.wait_for_timeout(2000)  # pictures and styles that the page asks for later; its own stream never ends
     page.wait_for_function("[...document.querySelectorAll('img')].every(image => image.complete)")
+    return {f"{request} {names[request]}": size for request, size in sizes.items()}
+
+
+def test_the_first_load_is_small(browser: Any, address: str) -> None:
+    context = browser.new_context()
+    sizes = transferred(context.new_page(), address)
     context.close()
-    assert 500_000 < sum(sizes.values()) < 1_500_000
+    gradio = sum(size for name, size in sizes.items() if "/assets/" in name or "/static/" in name)
+    ours = sum(sizes.values()) - gradio  # pictures, and the page's own description
+    assert 100_000 < ours < 600_000 < gradio and ours + gradio < 1_500_000
+
+
+SHIFTS = """() => {
+  window.shifts = []
+  const told = entry => entry.sources.map(source => source.node).filter(node => node?.parentElement?.closest('#result'))
+  const seen = list => shifts.push(...list.getEntries().flatMap(told).map(node => node.className))
+  new PerformanceObserver(seen).observe({type: 'layout-shift'})
+}"""
+
+
+def test_nothing_in_the_result_jumps_when_a_run_starts_and_ends(small: Any) -> None:
+    small.set_viewport_size({"width": 1440, "height": 900})
+    small.evaluate("scrollTo(0, 0)")
+    small.wait_for_function("document.querySelectorAll('#result img')[1].complete")
+    before = box_of(small, "#result")
+    small.evaluate(SHIFTS)
+    small.click("#run")
+    wait_for_preview(small)
+    assert box_of(small, "#result") == pytest.approx(before, rel=0.01)  # a small picture's aspect is rounded
+    wait_for_status(small, "Done in")
+    assert box_of(small, "#result") == pytest.approx(before, rel=0.01) and small.evaluate("shifts") == []
 
 
 def test_a_finished_example_is_saved_and_recoloured_before_anything_is_painted(page: Any, tmp_path: Path) -> None:
