@@ -896,3 +896,58 @@ def test_it_can_be_dark(page: Any) -> None:
     page.wait_for_function(f"light => {color} != light", arg=light)
     page.click("#dark")
     page.wait_for_function(f"light => {color} == light", arg=light)
+
+
+# --- for everybody
+
+AXE = find_spec("axe_playwright_python")
+KNOWN = {("nested-interactive", ".toast-header")}  # Gradio's message is a button around the button that closes it
+
+
+def violations(page: Any, state: str) -> list[str]:
+    """What axe finds wrong with the page as it is, light and dark."""
+    found = []
+    for dark in (False, True):
+        page.evaluate("dark => document.body.classList.toggle('dark', dark)", dark)
+        page.wait_for_function("[...document.querySelectorAll('p.loading')].every(line => !line.checkVisibility())")
+        for rule in page.evaluate("axe.run(document, {resultTypes: ['violations']})")["violations"]:
+            for node in rule["nodes"]:
+                if (rule["id"], node["target"][0]) not in KNOWN:
+                    found.append(f"{state}, dark={dark}: {rule['id']} in {node['html'][:200]}")
+    return found
+
+
+@pytest.mark.skipif(AXE is None, reason="axe is not installed: pip install axe-playwright-python")
+def test_axe_finds_nothing_wrong_in_any_state(browser: Any, address: str) -> None:
+    assert AXE is not None and AXE.origin is not None
+    with visit(browser, address, "?size=768&quality=best") as page:
+        page.emulate_media(reduced_motion="reduce")
+        page.add_script_tag(path=Path(AXE.origin).with_name("axe.min.js"))
+        found = violations(page, "first visit")
+        unfold(page, "mix")
+        page.locator("#more-styles button").nth(2).click()
+        page.locator("#style2 img").wait_for()
+        for accordion in ("adjust", "regions", "expert", "settings"):
+            unfold(page, accordion)
+        page.wait_for_function("document.querySelector('#canvas')?.innerText.match(/[0-9]%/)")
+        page.locator("#canvas [aria-label='Stroke size']").click()
+        found += violations(page, "all open")
+        page.click("#run")
+        wait_for_preview(page)
+        found += violations(page, "painting")
+        page.click("#stop")
+        wait_for_status(page, "Stopped: this is the picture so far.")
+        page.wait_for_selector("#run", state="visible")
+        found += violations(page, "painted")
+        page.locator("#mixed2 button").filter(has_text="Remove").click()
+        page.locator("#mixed2").wait_for(state="hidden")
+        page.locator("#style button[aria-label='Remove Image']").click()
+        page.click("#run")
+        page.locator(".toast-body").wait_for()
+        found += violations(page, "an error")
+        for tab in ("Nine styles", "Many photographs", "How it works", "About"):
+            page.get_by_role("tab", name=tab).click()
+            page.wait_for_function("tab => document.querySelector('[role=tab].selected')?.innerText == tab", arg=tab)
+            found += violations(page, tab)
+        page.evaluate("window.unsaved = false")
+    assert found == []

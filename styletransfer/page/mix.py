@@ -23,7 +23,7 @@ def lay_mix(parts: Parts, styles: Sequence[Mapping[str, str]], limits: Limits) -
         for number in range(1, MAX_STYLES + 1):
             with gr.Row(visible=False, elem_classes="mixed", elem_id=f"mixed{number}") as row:
                 if number > 1:
-                    options: Any = {"type": "filepath", "height": 64, "buttons": [], "show_label": False}
+                    options: Any = {"type": "filepath", "height": 64, "buttons": []}
                     slot = Picture(label=f"Style {number}", elem_id=f"style{number}", interactive=False, **options)
                     parts.styles.append(slot)
                 share = gr.Slider(0, 100, 50, step=1, label="Style", min_width=140, buttons=[])

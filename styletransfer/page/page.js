@@ -87,14 +87,17 @@
   }
   for (const kind of ['pointerup', 'pointercancel']) addEventListener(kind, lift, true)
 
-  // Names that Gradio does not give: to the pictures of the result, from its label, to pictures in a row, and to the
-  // size of a stroke, since a brush size is something else here.
+  // Names that Gradio does not give: to pictures, from the label of their place, to those in a row, and to the size of
+  // a stroke, since a brush size is something else here.
   const call = (element, attribute, name) => {
     if (name && element.getAttribute(attribute) !== name) element.setAttribute(attribute, name)
   }
+  const label = element => element?.closest('.block')?.querySelector('[data-testid=block-label]')?.textContent.trim()
   const callAll = () => {
-    const names = find('#result [data-testid=block-label]')?.textContent.trim().split(' · ') ?? []
+    const names = label(find('#result img'))?.split(' · ') ?? []
     document.querySelectorAll('#result img').forEach((picture, number) => call(picture, 'alt', names[number]))
+    for (const picture of document.querySelectorAll('.image-frame img')) call(picture, 'alt', label(picture))
+    for (const empty of document.querySelectorAll('.empty[aria-label]')) call(empty, 'role', 'img')
     for (const picture of document.querySelectorAll('.thumbnail-item img')) call(picture.parentElement, 'aria-label', picture.alt)
     for (const size of document.querySelectorAll('#canvas [aria-label$=Size], #canvas .size_picker input')) {
       call(size, 'aria-label', 'Stroke size')

@@ -147,7 +147,7 @@ def lay_expert(handlers: Handlers) -> None:
             changed = gr.Checkbox(False, label="Only what differs from the recipe", elem_id="changed", container=False)
         for name in EXPERT:
             if name in GROUPS:
-                gr.Markdown(f"#### {GROUPS[name]}")
+                gr.Markdown(f"### {GROUPS[name]}")
             controls[name] = control(name, limits)
     given = [changed, parts.recipe, *(controls[name] for name in EXPERT)]
     changed.input(None, given, changed, js=changed_filter(EXPERT))
