@@ -25,7 +25,7 @@ from .shared import SharedLink
 from .words import i18n
 
 TITLE = "Style Transfer"
-IN_SCRIPT = ("Photo or painting", "Stroke size", "Your picture is done.")
+IN_SCRIPT = ("Error", "Info", "Photo or painting", "Stroke size", "Your picture is done.")
 BUTTONS = (  # of Gradio's
     *("Remove Image", "Upload file", "Capture from camera", "Paste from clipboard", "Fullscreen", "Copy"),
     *("Pan", "Zoom in", "Zoom out", "Undo", "Redo", "Clear canvas", "Brush", "Erase", "Color", "Brush Size"),

@@ -19,7 +19,7 @@ def sorry(text: str) -> gr.Error:
     """An error with this sentence; Gradio shows messages as HTML, so it is escaped."""
     text = said(text)
     sentence = text[:1].upper() + text[1:] + said(".")
-    return gr.Error(html.escape(sentence, quote=False), title=said("Error"), print_exception=False)
+    return gr.Error(html.escape(sentence, quote=False), print_exception=False)
 
 
 @contextmanager

@@ -105,6 +105,10 @@
   }
   const label = element => element?.closest('.block')?.querySelector('[data-testid=block-label]')?.textContent.trim()
   const callAll = () => {
+    for (const {firstChild: title} of document.querySelectorAll('.toast-title')) {
+      const text = title?.data?.trim()
+      if (words?.[text]) title.data = `${words[text]} `
+    }
     const names = label(find('#result img'))?.split(' · ') ?? []
     document.querySelectorAll('#result img').forEach((picture, number) => call(picture, 'alt', names[number]))
     for (const picture of document.querySelectorAll('.image-frame img')) call(picture, 'alt', label(picture))

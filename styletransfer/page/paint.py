@@ -243,7 +243,7 @@ def wire_link(handlers: Handlers, button: gr.Button) -> None:
 def told(sentence: str | None) -> None:
     """Show what the browser answered."""
     if sentence:
-        gr.Info(html.escape(said(sentence)), duration=4, title=said("Info"))
+        gr.Info(html.escape(said(sentence)), duration=4)
 
 
 def lay_command(parts: Parts) -> None:
