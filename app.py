@@ -13,9 +13,10 @@ import threading
 from importlib.util import find_spec
 from pathlib import Path
 
-from styletransfer import StyleTransferError
+from styletransfer import StyleTransferError, cores
 from styletransfer.studio.surroundings import mend_proxies, upload_folder
 
+os.environ.update(cores.settings(os.environ))
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # gradio reads it when it is imported
 if os.environ.get("SPACE_ID"):  # all visitors come by way of the Space's proxy, which names their addresses
     os.environ.setdefault("FORWARDED_ALLOW_IPS", "*")
@@ -82,14 +83,17 @@ def main() -> None:
 
 
 def warm_up(limits: Limits, engine: Engine) -> None:
-    """Import torch, load the network, and print in a line what computes here and the limits."""
+    """Import torch, load the network, time it for estimates, and print in a line what computes here and the limits."""
     bounds = f"at most {limits.size} pixels, {limits.steps} steps, {limits.seconds:g} s a picture"
     if not isinstance(engine, Here):
         bounds = f"{engine.workers} workers of Ray; {bounds}"
     elif not limits.zero:
         from styletransfer.studio.frames import network_for
+        from styletransfer.studio.worker import WORKER
+        from styletransfer.transfer import forecast
 
         network = network_for(Config())
+        WORKER.call(forecast, Config(), (3, 4), network)
         bounds = f"{describe(network.name, network.reason, network.mean.device.type)}; {bounds}"
     print(f"* Ready: {bounds}")
 

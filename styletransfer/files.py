@@ -1,4 +1,6 @@
-"""Files that are replaced as a whole: every reader sees the old content or the new one, never a part."""
+"""Files that are replaced as a whole: every reader sees the old content or the new one, never a part. And the files
+in which the system tells about itself.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,14 @@ def cache_folder() -> Path:
     return Path(
         root or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "styletransfer")
     )
+
+
+def text_of(path: str) -> str:
+    """The text of one of the system's files; empty where it cannot be read."""
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:
+        return ""
 
 
 def write_atomically(path: Path, data: bytes, *, sync: bool = False) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from .files import cache_folder, write_atomically
+from .files import cache_folder, text_of, write_atomically
 
 REPEATS = 5  # the fastest of so many counts: other programs' work only adds time
 
@@ -48,6 +48,11 @@ def decided(question: str, measure: Callable[[], bool]) -> bool:
     return _known[file, here, question]
 
 
+def measured() -> dict[str, bool]:
+    """The questions that this process has asked so far, with their answers."""
+    return {question: answer for (_, _, question), answer in _known.items()}
+
+
 _known: dict[tuple[Path, str, str], bool] = {}
 
 
@@ -69,9 +74,6 @@ def _kept(file: Path) -> dict[str, Any]:
 
 @cache
 def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
-    except OSError:
-        lines = []
+    lines = text_of("/proc/cpuinfo").splitlines()
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return f"{names[0] if names else platform.processor()} {torch.backends.cpu.get_cpu_capability()}"

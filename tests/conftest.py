@@ -13,6 +13,7 @@ import torch
 from hypothesis import settings
 from oracles import FIVE, SMALL, random_network
 
+from styletransfer import cores
 from styletransfer.engine import Engine, Here, chosen
 from styletransfer.features import Design, Network
 from styletransfer.studio.worker import WORKER
@@ -52,7 +53,7 @@ def cluster() -> Iterator[Engine]:
         pytest.skip("no Ray here: pip install 'ray>=2.50,<3'")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_DEFAULT_OBJECT_STORE_MAX_MEMORY_BYTES", str(200 * 2**20))
-        patch.setattr(os, "cpu_count", lambda: 2)
+        patch.setattr(cores, "usable", lambda: 2)
         engine = chosen(argparse.Namespace(engine="ray", workers=2, ray=None))
     yield engine
     engine.close()

@@ -463,15 +463,21 @@ def test_settings_come_back_from_a_picture_made_here(browser: Any, small: Any, a
         has_value(page, "strength", "35")
         has_value(page, "size", "128")
         assert page.locator("#quality input:checked").get_attribute("value") == "draft"
+        small.locator("#strength input[type=number]").fill("36")
+        small.keyboard.press("Tab")
+        work(small)
+        page.locator("#restore input[type=file]").set_input_files(downloaded(small, tmp_path))  # another one
+        has_value(page, "strength", "36")
 
 
 def test_a_picture_without_settings_changes_none_and_says_so(page: Any, tmp_path: Path) -> None:
-    Image.new("RGB", (8, 8)).save(tmp_path / "without.png")
     unfold(page, "adjust")
     page.locator("#settings > button").click()
-    page.locator("#restore input[type=file]").set_input_files(tmp_path / "without.png")
-    page.locator(".toast-body").wait_for()
-    wait_for_status(page, "The settings are as they were.")
+    for name in ("without.png", "without.jpg"):
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+        page.locator("#restore input[type=file]").set_input_files(tmp_path / name)
+        page.locator(".toast-body").filter(has_text=name).wait_for()
+        wait_for_status(page, "The settings are as they were.")
 
 
 def test_an_address_presets_the_page(browser: Any, address: str) -> None:
@@ -693,19 +699,25 @@ def test_a_finished_example_is_saved_and_recoloured_before_anything_is_painted(p
 
 # --- uploads
 
-DROP = """([slot, name, data]) => {
+DROP = """([place, name, data]) => {
   const bytes = Uint8Array.from(atob(data), letter => letter.charCodeAt(0)), files = new DataTransfer()
-  files.items.add(new File([bytes], name, {type: 'image/png'}))
-  for (const kind of ['dragenter', 'dragover', 'drop']) {
+  files.items.add(new File([bytes], name, {type: {png: 'image/png'}[name.split('.').pop()] ?? ''}))
+  return ['dragenter', 'dragover', 'drop'].map(kind => {
     const event = new DragEvent(kind, {bubbles: true, cancelable: true, dataTransfer: files})
-    document.querySelector(`#${slot} img`).dispatchEvent(event)
-  }
+    document.querySelector(place).dispatchEvent(event)
+    return event.defaultPrevented
+  })
 }"""
 
 
 def drop(page: Any, file: Path, slot: str = "content") -> None:
     page.wait_for_selector(f"#{slot} img")
-    page.evaluate(DROP, [slot, file.name, base64.b64encode(file.read_bytes()).decode()])
+    drop_at(page, file, f"#{slot} img")
+
+
+def drop_at(page: Any, file: Path, place: str) -> Any:
+    """Whether the browser would do nothing of its own, for each of the three events."""
+    return page.evaluate(DROP, [place, file.name, base64.b64encode(file.read_bytes()).decode()])
 
 
 def test_a_file_dropped_on_a_picture_takes_its_place_and_is_shown_unpainted(page: Any, tmp_path: Path) -> None:
@@ -726,6 +738,10 @@ def test_an_upload_that_cannot_be_read_says_so_at_once_and_the_old_picture_stays
         send(page, tmp_path / "letter.png", slot)
         page.locator(f"#{slot}-says [role=alert]").filter(has_text="'letter.png' is no picture").wait_for()
         page.wait_for_function("slot => document.querySelector(`#${slot} img`)?.src.includes('/examples/')", arg=slot)
+    (tmp_path / "phone.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    drop(page, tmp_path / "phone.heic")  # of a type that the browser does not know
+    page.locator("#content-says [role=alert]").filter(has_text="'phone.heic' is HEIC").wait_for()
+    assert drop_at(page, tmp_path / "letter.png", "#status")[1:] == [True, True]  # the page would be left for the file
     wait_for_status(page, "A finished example.")
     page.locator("#photos button").first.click()
     page.wait_for_function("!document.querySelector('#content-says [role=alert]')")

@@ -66,7 +66,20 @@ def test_a_picture_is_painted_and_says_how(folder: Path, capsys: pytest.CaptureF
     assert len(report["history"]) == 2 == len(report["seconds"]["steps"])
     assert sum(report["seconds"]["steps"]) == pytest.approx(report["seconds"]["scales"]["0"])
     assert report["peak_memory"]["process"] > 50 * 2**20
+    assert report["machine"]["device"] == "cpu" and report["machine"]["threads"] == torch.get_num_threads()
     assert capsys.readouterr().err == ""
+
+
+def test_verbose_says_how_the_machine_computes(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ["--precision", "float32", "--verbose", "--json", "r_"]
+    assert run(folder, "a.png", "s.png", "-o", "out.png", *QUICK, *flags) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    machine = json.loads((folder / "r_").read_text())["machine"]
+    pays = machine["measured"]["Winograd pays at 128 x 128 channels"]
+    assert line.startswith(
+        f"float32, {torch.get_num_threads()} threads, Winograd's algorithm in {machine['winograd']} of"
+    )
+    assert f"Winograd pays at 128 x 128 channels: {'yes' if pays else 'no'}" in line
 
 
 def test_a_picture_can_be_made_again_from_itself(folder: Path) -> None:
@@ -269,6 +282,18 @@ def test_a_frame_that_cannot_be_written_does_not_cost_the_picture(
     assert run(folder, "a.png", "s.png", "-o", "out.png", "--frames", "f_", "--every", "1", *QUICK) == 0
     assert capsys.readouterr().err.count("no more frames are kept: no space left") == 1
     assert read_settings(folder / "out.png")["outcome"] == "done"
+
+
+@pytest.mark.parametrize("words", ["a.png s.png -o d_/a-s.png", "a.png b.png --style s.png --each --output-dir d_"])
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is always full")
+def test_a_report_that_cannot_be_written_does_not_cost_the_pictures(
+    folder: Path, words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "d_").mkdir()
+    assert run(folder, *words.split(), "--json", "/dev/full", *QUICK) == 1
+    assert capsys.readouterr().err.count("the report 'full' cannot be written: No space left on device") == 1
+    for name in ("a", "b")[: words.count("b.png") + 1]:
+        assert read_settings(folder / "d_" / f"{name}-s.png")["outcome"] == "done"
 
 
 def test_ctrl_c_ends_a_batch(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,8 +12,9 @@ from oracles import FIVE, noise, random_tensors, relative_error
 from safetensors.torch import save_file
 from torch import Tensor
 
-from styletransfer import Config, StyleTransferError, distill, save_image
-from styletransfer.distill import Fit
+from styletransfer import Config, StyleTransferError, save_image
+from styletransfer.distill import course, layers, losses, program
+from styletransfer.distill.course import Fit
 from styletransfer.features import (
     DESIGNS,
     Factored,
@@ -46,10 +47,10 @@ def _a_short_first_layer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def start(teacher: Network, images: list[Tensor], widths: tuple[int | str, ...]) -> dict[str, float]:
     """The held-out score of a student whose layers have been solved, and nothing more."""
-    student = distill.new_student(teacher, replace(SHORT, widths=widths))
-    scale = distill.teacher_scale(teacher, images, SHORT.layers)
-    distill.fit_layers(student, teacher, images, scale)
-    return distill.held_out_score(student, teacher, scale, images)
+    student = course.new_student(teacher, replace(SHORT, widths=widths))
+    scale = course.teacher_scale(teacher, images, SHORT.layers)
+    layers.fit_layers(student, teacher, images, scale)
+    return course.held_out_score(student, teacher, scale, images)
 
 
 def test_a_student_as_wide_as_its_teacher_starts_as_its_teacher(network: Network, images: list[Tensor]) -> None:
@@ -72,8 +73,6 @@ def test_a_layer_that_is_left_out_costs_less_than_all_it_did(network: Network, i
 
 def test_a_layer_is_solved_by_least_squares(network: Network, images: list[Tensor]) -> None:
     """Against numpy's own solver, on the patches of torch's own unfold."""
-    from styletransfer.distill import layers
-
     maps, goal = noise(1, 3, 9, 7, seed=1).float(), noise(1, 2, 9, 7, seed=2).float()
     at = torch.arange(63)
     patches = layers._patches(maps, at)
@@ -98,8 +97,6 @@ def test_a_factored_layer_is_the_best_of_its_rank() -> None:
     """Reduced-rank regression: the unexplained rest is the least-squares rest and the smallest principal values of
     the predictions, all about their mean.
     """
-    from styletransfer.distill import layers
-
     maps, goals = [noise(1, 3, 40, 40, seed=1).float()], [noise(1, 5, 40, 40, seed=2).float()]
     goals[0] += torch.nn.functional.conv2d(maps[0], noise(5, 3, 3, 3, seed=3).float() - 0.5, padding=1)
     own = FactoredConv2d(3, Factored(5, 0, 2)).requires_grad_(False)
@@ -115,8 +112,6 @@ def test_a_factored_layer_is_the_best_of_its_rank() -> None:
 
 def test_the_inputs_that_are_kept_are_those_that_the_teacher_responds_to() -> None:
     """Of four channels the teacher's kernel reads two, one of them faint and one not: two directions lose nothing."""
-    from styletransfer.distill import layers
-
     maps = [noise(1, 4, 40, 40, seed=1).float() * torch.tensor([9.0, 0.1, 1.0, 5.0]).view(1, 4, 1, 1)]
     kernel = torch.zeros(6, 4, 3, 3)
     kernel[:, 1:3] = noise(6, 2, 3, 3, seed=2).float() - 0.5
@@ -131,15 +126,15 @@ def test_a_layer_with_all_channels_needs_no_head() -> None:
     widths = (4, 64, "M", Factored(128, 6, 8), 5)
     fit = replace(SHORT, widths=widths, style_layers=("relu1_1", "relu2_1"), content_layers=("relu2_2",))
     assert fit.layers == ("relu1_1", "relu2_1", "relu2_2", "relu1_2")
-    student = distill.new_student(Network("vgg19", DESIGNS["vgg19"], fit.layers), fit)
+    student = course.new_student(Network("vgg19", DESIGNS["vgg19"], fit.layers), fit)
     student.load(Weights(random_tensors(student.shapes()), "", ""))
     scale = {layer: torch.tensor(value) for layer, value in zip(fit.layers, (2.0, 300.0, 5.0, 70.0))}
-    shapes = {key: tuple(value.shape) for key, value in distill.packed(student, scale).items()}
+    shapes = {key: tuple(value.shape) for key, value in course.packed(student, scale).items()}
     design = compact_design(shapes)
     assert design.widths == widths
     shipped = Network("builtin", design, fit.layers, heads=compact_heads(shapes))
     assert sorted(shipped.layers) == sorted(fit.layers) and set(shipped.heads) == {"relu1_1", "relu2_2"}
-    tensors = {key: value.float() for key, value in distill.packed(student, scale).items()}
+    tensors = {key: value.float() for key, value in course.packed(student, scale).items()}
     shipped.load(Weights({key: tensors[key] for key in shipped.shapes()}, "", ""))
     picture = noise(1, 3, 24, 24).float()
     fitted, packed = student(picture, fit.layers), shipped(picture, fit.layers)
@@ -154,7 +149,7 @@ def test_the_leading_channels_span_the_rest() -> None:
     basis = torch.randn(3, 400, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     rows = torch.cat([basis, basis[:1] - 2 * basis[1:2], basis[2:] + basis[:1]])
     gram = rows @ rows.T
-    kept = distill.leading_channels(gram, 3)
+    kept = layers.leading_channels(gram, 3)
     rest = gram - gram[:, kept] @ torch.linalg.solve(gram[kept][:, kept], gram[kept])
     assert float(rest.abs().max()) < 1e-8 * float(gram.abs().max())
 
@@ -163,12 +158,12 @@ def test_an_interrupted_fit_goes_on_and_the_file_is_a_network(
     network: Network, images: list[Tensor], tmp_path: Path
 ) -> None:
     output = tmp_path / "own.safetensors"
-    distill.distill(network, images, images[:2], replace(SHORT, steps=3), output)
+    course.distill(network, images, images[:2], replace(SHORT, steps=3), output)
     assert torch.load(tmp_path / "own.safetensors.fit", weights_only=True)["step"] == 3
-    distill.distill(network, images, images[:2], SHORT, output)
+    course.distill(network, images, images[:2], SHORT, output)
     saved = torch.load(tmp_path / "own.safetensors.fit", weights_only=True)
     assert saved["step"] == 6
-    student = distill.new_student(network, SHORT)
+    student = course.new_student(network, SHORT)
     student.load_state_dict(saved["student"])
     config = Config(
         network="builtin",
@@ -180,7 +175,7 @@ def test_an_interrupted_fit_goes_on_and_the_file_is_a_network(
     )
     shipped = load_network(config)(images[0], SHORT.layers)
     fitted = student.requires_grad_(False)(images[0], SHORT.layers)
-    scale = distill.teacher_scale(network, images, SHORT.layers)
+    scale = course.teacher_scale(network, images, SHORT.layers)
     for layer in SHORT.layers:  # in another basis and the teacher's units, so only inner products can be compared
         a, b = shipped[layer].flatten(2)[0], (scale[layer] * fitted[layer]).flatten(2)[0]
         assert float((a.T @ a - b.T @ b).norm() / (b.T @ b).norm()) < 5e-3
@@ -188,14 +183,14 @@ def test_an_interrupted_fit_goes_on_and_the_file_is_a_network(
 
 def test_the_same_seed_fits_the_same_student(network: Network, images: list[Tensor], tmp_path: Path) -> None:
     for name in ("one", "two"):
-        distill.distill(network, images, images[:1], SHORT, tmp_path / name)
+        course.distill(network, images, images[:1], SHORT, tmp_path / name)
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
 def test_the_program_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     save_image(torch.rand(1, 3, 120, 120), tmp_path / "only.png")
     bad = ["--teacher", str(tmp_path / "only.png"), "--images", str(tmp_path), "-o", str(tmp_path / "x")]
-    assert distill.main(bad) == 2
+    assert program.main(bad) == 2
     assert capsys.readouterr().err.startswith("error: ")
 
 
@@ -203,7 +198,7 @@ def test_a_student_can_go_as_deep_as_its_teacher(network: Network, images: list[
     """Five blocks, heads at the layers of Gatys et al.; in use it knows which of them are for style."""
     widths = (*NARROW, "M", 6, 6, 0, 0, "M", 6)
     deep = replace(SHORT, steps=2, widths=widths, style_layers=FIVE, content_layers=("relu4_2",))
-    distill.distill(network, images, images[:1], deep, tmp_path / "deep.safetensors")
+    course.distill(network, images, images[:1], deep, tmp_path / "deep.safetensors")
     shipped = load_network(Config(network="builtin", weights=str(tmp_path / "deep.safetensors"), device="cpu"))
     assert shipped.design.style_layers == FIVE and shipped.design.content_layers == ("relu4_2",)
     assert shipped.design.widths == widths
@@ -214,9 +209,9 @@ def test_large_kernels_are_kept_in_eight_bits(
 ) -> None:
     """Each value comes back within half a step of its channel, of which there are 127 to the largest."""
     monkeypatch.setattr("styletransfer.distill.course.EIGHT_BITS", 200)
-    student = distill.new_student(network, SHORT)
+    student = course.new_student(network, SHORT)
     student.load(Weights(random_tensors(student.shapes()), "", ""))
-    tensors = distill.packed(student, {layer: torch.tensor(1.0) for layer in SHORT.layers})
+    tensors = course.packed(student, {layer: torch.tensor(1.0) for layer in SHORT.layers})
     save_file(tensors, tmp_path / "packed.safetensors")
     config = Config(network="builtin", weights=str(tmp_path / "packed.safetensors"), device="cpu", precision="float32")
     loaded, kernels = load_network(config).features.state_dict(), student.features.state_dict()
@@ -232,40 +227,40 @@ def test_a_fit_without_the_first_layer_learns_it_with_the_rest(
     network: Network, images: list[Tensor], tmp_path: Path
 ) -> None:
     fit = replace(SHORT, steps=2, style_layers=STYLE_LAYERS[1:])
-    score = distill.distill(network, images, images[:1], fit, tmp_path / "deep.safetensors")
+    score = course.distill(network, images, images[:1], fit, tmp_path / "deep.safetensors")
     assert set(score) == {"relu2_1", "gram/relu2_1", "relu3_1", "gram/relu3_1", "relu3_4"}
 
 
 def test_errors_that_both_sides_share_do_no_harm() -> None:
     """Differences are all that counts: a head that is off by a constant has them right, one that doubles has not."""
     wanted = noise(3, 4, 5, 6)
-    assert float(distill.content_difference_error(wanted + 1, wanted)) == pytest.approx(0, abs=1e-12)
+    assert float(losses.content_difference_error(wanted + 1, wanted)) == pytest.approx(0, abs=1e-12)
     gap = float((wanted[0] - wanted[1]).square().sum() / wanted[1].square().sum())
-    assert float(distill.content_difference_error(2 * wanted, wanted)) == pytest.approx(gap)
-    grams = distill.grams(wanted)
+    assert float(losses.content_difference_error(2 * wanted, wanted)) == pytest.approx(gap)
+    grams = losses.grams(wanted)
     rows = wanted[1].flatten(1)
     assert torch.allclose(grams[1], rows @ rows.T / 30)
-    assert float(distill.gram_difference_error(grams + 1, grams)) == pytest.approx(0, abs=1e-12)
+    assert float(losses.gram_difference_error(grams + 1, grams)) == pytest.approx(0, abs=1e-12)
     off = grams + torch.tensor([0.1, 0.0, 0.0]).view(3, 1, 1)
     expected = 16 * 0.1**2 / float(grams[2].square().sum())
-    assert float(distill.gram_difference_error(off, grams)) == pytest.approx(expected, rel=1e-5)
+    assert float(losses.gram_difference_error(off, grams)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_widths_are_read_or_refused() -> None:
-    assert distill.parse_widths("32, 24,M,0,64:8:9") == (32, 24, "M", 0, Factored(64, 8, 9))
+    assert program.parse_widths("32, 24,M,0,64:8:9") == (32, 24, "M", 0, Factored(64, 8, 9))
     for text in ("", "32,x", "0", "M,32", "-1", "1.5", "64:1:1,3", "3,64:1", "3,0:1:1", "3,8:1:0"):
         with pytest.raises(StyleTransferError, match="widths must be"):
-            distill.parse_widths(text)
+            program.parse_widths(text)
 
 
 def test_an_earlier_fit_gives_what_still_fits(network: Network, images: list[Tensor], tmp_path: Path) -> None:
     """All but block 3, whose first layer is wider now, so that the next are told otherwise."""
-    distill.distill(network, images, images[:1], SHORT, tmp_path / "one")
+    course.distill(network, images, images[:1], SHORT, tmp_path / "one")
     earlier = torch.load(tmp_path / "one.fit", weights_only=True)["student"]
     wide = replace(SHORT, steps=0, widths=(*NARROW[:6], 7, *NARROW[7:]))
-    student = distill.new_student(network, wide)
-    assert distill.take_over(student, earlier) == {"relu1_1", "relu1_2", "relu2_1", "relu2_2"}
-    distill.distill(network, images, images[:1], wide, tmp_path / "two", tmp_path / "one.fit")
+    student = course.new_student(network, wide)
+    assert course.take_over(student, earlier) == {"relu1_1", "relu1_2", "relu2_1", "relu2_2"}
+    course.distill(network, images, images[:1], wide, tmp_path / "two", tmp_path / "one.fit")
     again = torch.load(tmp_path / "two.fit", weights_only=True)["student"]
     same = {
         name for name, value in earlier.items() if value.shape == again[name].shape and torch.equal(value, again[name])
@@ -278,6 +273,6 @@ def test_a_layer_with_all_channels_is_told_the_same_by_any_fit() -> None:
     narrow = (2, 2, "M", 2, 2, "M", 2, 0, 0, 0, "M")
     deep = [(Factored(512, 0, 2), Factored(512, 2, mixed), Factored(512, 2, 2)) for mixed in (2, 3)]
     fits = [replace(SHORT, widths=(*narrow, *layers), content_layers=("relu4_2",)) for layers in deep]
-    one, two = (distill.new_student(teacher, fit) for fit in fits)
+    one, two = (course.new_student(teacher, fit) for fit in fits)
     everything = {"relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu4_1", "relu4_2", "relu4_3"}
-    assert distill.take_over(two, one.state_dict()) == everything - {"relu4_2"}
+    assert course.take_over(two, one.state_dict()) == everything - {"relu4_2"}

@@ -27,8 +27,8 @@ from oracles import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from styletransfer import distill
 from styletransfer.config import CONTENT_NORMS, STYLE_NORMS, Config, StyleTransferError
+from styletransfer.distill.course import packed
 from styletransfer.features import (
     DESIGNS,
     Design,
@@ -296,7 +296,7 @@ def test_folding_the_heads_keeps_every_inner_product() -> None:
     student = Network("builtin", Design(COMPACT), tuple(heads), heads=heads)
     student.load(Weights(random_tensors(student.shapes()), "", "")).to_working(CPU, torch.float64)
     unit = dict.fromkeys(heads, torch.tensor(1.0))
-    tensors = {key: value.double() for key, value in distill.packed(student, unit).items()}
+    tensors = {key: value.double() for key, value in packed(student, unit).items()}
     design = compact_design({key: tuple(value.shape) for key, value in tensors.items()})
     assert design.widths == COMPACT
     ranks = {"relu1_1": 6, "relu2_1": 8, "relu3_2": 6}  # channels and a constant, where the head is no narrower

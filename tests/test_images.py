@@ -505,6 +505,7 @@ def test_a_kind_that_is_not_read_is_named(head: bytes, name: str) -> None:
 def test_avif_is_read_where_pillow_reads_it() -> None:
     data = encoded(Image.new("RGB", (16, 8), (255, 0, 0)), "AVIF", quality=100)
     assert np.abs(array(load_image(data)) - (1, 0, 0)).max() < 0.03 and load_image(data).shape == (1, 3, 8, 16)
+    assert {"it is damaged" in refused(data[:length]) for length in (30, len(data) // 2, len(data) - 3)} == {True}
 
 
 @pytest.mark.parametrize(

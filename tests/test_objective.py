@@ -332,11 +332,14 @@ def test_the_flatter_the_content_the_more_the_style_is_the_measure(
     """Of the variation below which a content is flat it has a part: so much do its own amounts count, and the rest
     those of the style.
     """
-    style = picture(2)
-    theirs = float(total_variation(style, "l1")) / style.numel()
-    rough = picture(1)
-    own = part * objective.FLAT * theirs
-    content = 0.5 + (rough - 0.5) * own * rough.numel() / float(total_variation(rough, "l1"))
+
+    def variation_of(image: Tensor) -> float:
+        return float(total_variation(image, "l1")) / image.numel()
+
+    style, rough = picture(2), picture(1)
+    coarse, style_coarse = (variation_of(halved(halved(image))) for image in (rough, style))
+    content = 0.5 + (rough - 0.5) * part * objective.FLAT * style_coarse / coarse
+    own, theirs = variation_of(content), variation_of(style)
     config = replace(CONFIG, strength=strength, tv_weight=0.7, content_norm="relative")
     loss = Objective(network, config, content, [style])
     tilt = min(1.0, 100 ** ((strength - 50) / 50))
@@ -349,6 +352,15 @@ def test_the_flatter_the_content_the_more_the_style_is_the_measure(
             energy[layer] = part * energy[layer] + (1 - part) * energies[layer] * target[0, 0].numel()
     assert loss.tv_weight == pytest.approx(0.7 * (part + (1 - part) * tilt) / variation)
     assert {layer: float(scale) for layer, scale in loss.content_scales.items()} == pytest.approx(energy)
+
+
+def test_noise_of_one_level_leaves_a_content_flat(network: Network) -> None:
+    flat = torch.full((1, 3, 96, 96), 0.5, dtype=torch.float64)
+    style = picture(2, 12, 12).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    noisy = flat + (picture(1, 96, 96) * 3 - 1).floor() / 255
+    config = replace(CONFIG, content_norm="relative")
+    scales = [float(Objective(network, config, image, [style]).content_scales["relu4_2"]) for image in (flat, noisy)]
+    assert scales[1] == pytest.approx(scales[0], rel=0.2)
 
 
 def test_flat_pictures_have_a_finite_loss_and_gradient(network: Network) -> None:

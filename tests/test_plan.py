@@ -71,6 +71,20 @@ def test_the_estimate_is_linear_in_steps_and_pixels(network: Network, monkeypatc
     assert estimate_seconds(network, config, [((200, 200), 9)], tile=64) > plan.timing.TILED_COST * 4 * one
 
 
+def test_an_evaluation_is_timed_once_for_settings_that_cost_the_same(
+    network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([1.0, 2.0, 4.0])
+    monkeypatch.setattr(plan.timing, "_timed", {})
+    monkeypatch.setattr(plan.timing, "fastest", lambda run: next(times))
+    timed = plan.timing._seconds_of_evaluation
+    assert timed(network, CONFIG, (32, 32)) == 1.0
+    alike = replace(CONFIG, strength=80.0, seed=5, size=512, scales=(1.0,), iterations=(7,))
+    assert timed(network, alike, (32, 32)) == 1.0
+    assert timed(network, replace(CONFIG, octaves=2), (32, 32)) == 2.0
+    assert timed(network, replace(CONFIG, strength=100.0), (32, 32)) == 4.0  # there is no content to compare with
+
+
 def test_the_control_groups_limit_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = {
         "/sys/fs/cgroup/memory.max": "1000000000\n",
@@ -79,7 +93,7 @@ def test_the_control_groups_limit_counts(monkeypatch: pytest.MonkeyPatch) -> Non
         "/proc/meminfo": "MemAvailable: 8000000 kB\n",
         "/proc/self/status": "VmRSS:\t100000 kB\nVmSize:\t200000 kB\n",
     }
-    monkeypatch.setattr(plan.system, "_text", lambda path: texts.get(path, ""))
+    monkeypatch.setattr(plan.system, "text_of", lambda path: texts.get(path, ""))
     assert plan.available_memory(torch.device("cpu")) == 600_000_000 + 100_000 * 1024
     texts["/sys/fs/cgroup/memory.max"] = "max\n"
     assert plan.available_memory(torch.device("cpu")) == (8_000_000 + 100_000) * 1024

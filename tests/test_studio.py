@@ -284,15 +284,16 @@ def test_sketches_read_large_pictures_in_small(tmp_path: Path) -> None:
     assert last.raw.shape == (1, 3, 16, 32)
 
 
-def test_the_time_left_is_that_of_the_last_scale_and_hidden_until_it_is_known() -> None:
-    """Steps of 9 s at the first scale, of 2 s at the last, whose first takes 7 s more."""
-    clock, seconds, told = frames.Clock(), 0.0, []
+def test_the_time_left_is_estimated_and_then_measured_at_the_scale_under_way() -> None:
+    """Steps of 9 s at the first scale, of 2 s at the last, whose first takes 7 s more; estimated: of 5 s and 3 s."""
+    clock, seconds, told = frames.Clock((50.0, 30.0)), 0.0, []
     for scale in range(2):
         for iteration in range(1, 11):
             seconds += 9.0 if scale == 0 or iteration == 1 else 2.0
             step: Any = SimpleNamespace(scale=scale, scales=2, iteration=iteration, iterations=10)
             told.append(clock.left(step, seconds))
-    assert told == [None] * 13 + [12.0, 10.0, 8.0, 6.0, 4.0, 2.0, 0.0]
+    first = [75, 70, 65, *(9 * left + 30 for left in range(6, -1, -1))]
+    assert told == [*first, 27, 24, 21, *(2 * left for left in range(6, -1, -1))]
 
 
 def test_a_run_tells_how_far_it_is_in_plain_words() -> None:

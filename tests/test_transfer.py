@@ -271,6 +271,14 @@ def test_a_scale_that_a_style_cannot_fill_is_left_out(network: Network) -> None:
     assert stylize(picture(1), [torch.rand(1, 3, 40, 400)], replace(config, size=96), network=network).outcome == "done"
 
 
+def test_a_narrow_style_is_as_large_as_the_network_needs(network: Network) -> None:
+    """At brush size 2 it would be 5 pixels high."""
+    config, narrow = Config(size=128, scales=(1.0,), iterations=(1,), style_scale=2.0), torch.rand(1, 3, 40, 2000)
+    height, width = Run(picture(1), [narrow], config, None, network)._style_at(narrow, (128, 128)).shape[-2:]
+    assert height == max(5, network.stride) and width == pytest.approx(50 * height, rel=0.02)
+    assert stylize(picture(1), [narrow], config, network=network).outcome == "done"
+
+
 def test_style_keeps_its_aspect_or_covers_the_frame(network: Network) -> None:
     def sizes(**changes: object) -> list[tuple[int, ...]]:
         run = Run(picture(1), [picture(2, 100, 30)], replace(LBFGS, **changes), None, network)

@@ -102,6 +102,8 @@ def test_where_the_library_is_faster_only_the_widest_layers_use_it(
     network.requires_grad_(False).to_working(CPU, torch.float32)
     found = [type(module) for module in network.features if isinstance(module, nn.Conv2d)]
     assert found == [nn.Conv2d, nn.Conv2d, *kinds]
+    computing = {"device": "cpu", "precision": "float32", "convolutions": 5, "winograd": kinds.count(WinogradConv2d)}
+    assert network.computing == computing
 
 
 def _told(times: Iterator[float], run: Callable[[], object]) -> float:

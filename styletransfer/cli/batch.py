@@ -27,7 +27,7 @@ from ..images import SUFFIXES, encode_image, load_alpha, load_image
 from ..pixels import Size, resample, size_of
 from ..transfer import StyleTargets, iterate, measure_styles
 from .parser import FAILURES, Job
-from .report import report_of, say
+from .report import report_of, say, write_report
 
 TRIES = 2  # workers that may die over the same picture or scene
 Returned = TypeVar("Returned")
@@ -68,7 +68,7 @@ def painted(order: Order, targets: StyleTargets) -> Iterator[float | tuple[bytes
     result = step.result
     alpha = alpha_at(order.content, size_of(result.image)) if order.keep_alpha else None
     data = encode_image(result.image, order.format, settings=result.metadata, alpha=alpha)
-    yield data, report_of(result, times, time.monotonic() - began)
+    yield data, report_of(result, network, times, time.monotonic() - began)
 
 
 def alpha_at(content: Path | bytes, size: Size) -> Tensor | None:
@@ -159,7 +159,7 @@ def paint_each(jobs: Sequence[Job], config: Config, options: argparse.Namespace,
     pending = [job for job in jobs if not job.output.exists()]
     if len(pending) < len(jobs) and not options.quiet:
         say(f"{len(jobs) - len(pending)} of {len(jobs)} pictures are there already")
-    batch, failures = Batch(engine, config, options), list[str]()
+    batch, failures, told = Batch(engine, config, options), list[str](), True
     bars: SimpleQueue[Any] = SimpleQueue()
     for place in range(engine.workers):
         bars.put(tqdm(total=100, position=place + 1, leave=False, disable=options.quiet, bar_format="{l_bar}{bar}"))
@@ -183,9 +183,7 @@ def paint_each(jobs: Sequence[Job], config: Config, options: argparse.Namespace,
                     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                     failures.append(f"{name}: {reason}")
                     entry = {"output": name, "error": reason}
-                if options.json is not None:
-                    with open(options.json, "a") as lines:
-                        lines.write(json.dumps(entry) + "\n")
+                told = told and write_report(options.json, json.dumps(entry) + "\n", add=True)
                 whole.update()
         except KeyboardInterrupt:
             batch.stopping.set()
@@ -197,4 +195,4 @@ def paint_each(jobs: Sequence[Job], config: Config, options: argparse.Namespace,
                 bars.get().close()
     for failure in failures:
         say(f"failed: {failure}")
-    return 1 if failures else 0
+    return 1 if failures or not told else 0

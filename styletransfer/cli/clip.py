@@ -22,7 +22,6 @@ from .. import allocator
 from ..config import Config, StyleTransferError
 from ..engine import Engine, chosen
 from ..features import Network, load_network
-from ..files import write_atomically
 from ..images import load_image
 from ..images.checks import quoted
 from ..pixels import Size, match_colors, size_of
@@ -48,7 +47,7 @@ from ..video import (
 from .batch import network_for, tried
 from .outputs import check_names, prepare
 from .parser import Job
-from .report import say
+from .report import machine_line, machine_of, say, write_report
 
 KEEP_EVERY = 20.0  # seconds of painting that a crash may cost
 SMALL = 128  # long side at which cuts are looked for
@@ -204,6 +203,8 @@ def paint_clip(job: Job, style_paths: Sequence[Path], config: Config, options: a
     tell = (lambda line: None) if options.quiet else say
     network = load_network(config, report=tell)
     tell(f"network {network.name} ({network.reason}), {network.mean.device.type}")
+    if options.verbose:
+        say(machine_line(network))
     long_side = None if config.size == "original" else int(config.size)
     first = next(clip.frames(long_side)).image
     size = size_of(first)
@@ -242,7 +243,7 @@ def paint_clip(job: Job, style_paths: Sequence[Path], config: Config, options: a
     ):
         command = Command(engine, order, work, fps, kind, bar)
         interrupted = command.paint_all()
-    frames = work.finish(source, times[-1] - times[0] + 1 / fps)
+    frames, told = work.finish(source, times[-1] - times[0] + 1 / fps), True
     if options.json is not None:
         entries = sorted(command.reports, key=lambda entry: entry["frame"])
         seconds = time.monotonic() - began
@@ -253,11 +254,12 @@ def paint_clip(job: Job, style_paths: Sequence[Path], config: Config, options: a
             "seconds": seconds,
             "peak_memory": peak_memory(),
             "metadata": entries[-1]["metadata"] if entries else {},
+            "machine": machine_of(network),
             "frames": [{name: entry[name] for name in entry if name != "metadata"} for entry in entries],
         }
-        write_atomically(options.json, json.dumps(report, indent=1).encode())
+        told = write_report(options.json, json.dumps(report, indent=1))
     if not interrupted:
-        return 0
+        return 0 if told else 1
     if not frames:
         raise KeyboardInterrupt
     say(f"stopped: saved {frames} of {len(times)} frames; the same command goes on from here")

@@ -70,9 +70,15 @@ def build_parser() -> argparse.ArgumentParser:
     add("--keep-alpha", action="store_true", help="give the result the content's transparency")
     add("--frames", type=_path, metavar="FOLDER", help="save pictures during the run, as NAME-NUMBER.png")
     add("--every", type=int, default=10, metavar="N", help="steps between two of these pictures")
-    add("--json", type=_path, metavar="REPORT", help="write losses, seconds, memory and metadata")
+    add(
+        "--json",
+        type=_path,
+        metavar="REPORT",
+        help="write losses, seconds, memory, metadata and how the machine computes",
+    )
     add("--dry-run", action="store_true", help="print what the run will take, and do not run it")
     add("--quiet", action="store_true", help="no progress bar and no status lines")
+    add("--verbose", action="store_true", help="also say how this machine computes, and what was measured to pay")
     add("--list-layers", action="store_true", help="print the layers of --network")
     add("--list-recipes", action="store_true", help="print the recipes")
     add("--version", action="version", version=f"styletransfer {VERSION}")

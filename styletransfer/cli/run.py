@@ -23,19 +23,17 @@ from .. import allocator
 from ..config import Config, StyleTransferError
 from ..engine import Engine, chosen
 from ..features import DESIGNS, Network, layer_names, load_network
-from ..files import write_atomically
 from ..images import SUFFIXES, check_encodable, load_alpha, load_image, save_image
 from ..images.checks import quoted
 from ..pixels import Size, luminance, size_of
-from ..plan import estimate_seconds, make_plan
 from ..recipes import RECIPES
 from ..start import Masks
-from ..transfer import Step, StyleTargets, iterate, schedule
+from ..transfer import Step, StyleTargets, forecast, iterate, schedule
 from .batch import alpha_at, paint_each
 from .clip import is_clip, paint_clip
 from .outputs import check_names, frame_file, prepare
 from .parser import FAILURES, Job, build_parser, configured, jobs_and_styles
-from .report import report_of, say
+from .report import machine_line, report_of, say, write_report
 
 SHARED_TILE = 512  # side of the tiles that a picture is shared out in
 
@@ -96,6 +94,8 @@ def _run(options: argparse.Namespace) -> int:
         prepare(outputs, options.json, options.frames, options.output_dir)
     network = load_network(config, report=report)
     report(f"network {network.name} ({network.reason}), {network.mean.device.type}")
+    if options.verbose:
+        say(machine_line(network))
     for job, (size, transparent) in zip(jobs, sizes):
         final = schedule(config, size, network, _style_sizes(job, styles, style_paths))[-1].size
         check_encodable(SUFFIXES[job.output.suffix.lower()], final, transparent)
@@ -131,7 +131,7 @@ def _inputs(options: argparse.Namespace, jobs: Sequence[Job], styles: Sequence[P
 
 def _paint_all(jobs: Sequence[Job], config: Config, inputs: Inputs, options: argparse.Namespace) -> int:
     """Paint the pictures in turn and return the exit code; Ctrl-C ends the command, with what there is saved."""
-    reports, interrupted = list[dict[str, Any]](), False
+    reports, interrupted, told = list[dict[str, Any]](), False, True
     try:
         for job in jobs:
             report, interrupted = _paint(job, config, inputs, options)
@@ -139,12 +139,11 @@ def _paint_all(jobs: Sequence[Job], config: Config, inputs: Inputs, options: arg
             if interrupted:
                 break
     finally:
-        if options.json is not None and reports:
-            text = json.dumps(reports[0] if len(jobs) == 1 else reports, indent=1)
-            write_atomically(options.json, text.encode())
+        if reports:
+            told = write_report(options.json, json.dumps(reports[0] if len(jobs) == 1 else reports, indent=1))
     if left := len(jobs) - len(reports):
         say(f"{left} of {len(jobs)} pictures are not painted")
-    return 1 if left else 0
+    return 1 if left or not told else 0
 
 
 def _masks(options: argparse.Namespace) -> list[Tensor | None] | None:
@@ -169,10 +168,9 @@ def estimate(job: Job, size: Size, styles: Sequence[Size], config: Config, netwo
     """What a run in a frame of (H, W) with styles of (H, W) will take, in two lines: sizes, steps and seconds; memory
     and tiles.
     """
-    scales = schedule(config, size, network, styles)
-    plan = make_plan(network, config, scales[-1].size, content=job.content is not None)
-    seconds = estimate_seconds(network, config, [(scale.size, scale.iterations) for scale in scales], plan.tile)
-    steps = ", ".join(f"{scale.size[1]}x{scale.size[0]} {scale.iterations} steps" for scale in scales)
+    told = forecast(config, size, network, styles, content=job.content is not None)
+    plan, seconds = told.plan, sum(told.seconds)
+    steps = ", ".join(f"{scale.size[1]}x{scale.size[0]} {scale.iterations} steps" for scale in told.scales)
     available = "" if plan.available is None else f" of {plan.available / 2**20:.0f} MB available"
     tiles = f"tiles of {plan.tile} pixels" if plan.tile else "in one piece"
     history = f", L-BFGS remembers {plan.history} steps" if plan.history < config.history else ""
@@ -218,7 +216,7 @@ def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace
         say(f"stopped: saved {job.output.name} as it was")
     if result.outcome == "non-finite":
         say("the loss became infinite or NaN: saved the best picture before that")
-    return report_of(result, times, time.monotonic() - began), interrupted
+    return report_of(result, inputs.network, times, time.monotonic() - began), interrupted
 
 
 def _keep_frame(image: Tensor, folder: Path, output: Path, step: int) -> Path | None:

@@ -8,26 +8,6 @@ al. 2011 have an imitator visit its own states), since those are what it is used
 A run is led by differences: of the picture's Gram matrices from the style's, and of its activations from the content's.
 An error that both sides share does no harm, so the fit is scored on the differences, too: pictures under way come with
 their content and their style.
+
+The names are in the modules: torch must not come before the program has said how its threads wait.
 """
-
-from .course import Fit, distill, held_out_score, new_student, packed, take_over, teacher_scale
-from .layers import fit_layers, leading_channels
-from .losses import content_difference_error, gram_difference_error, grams
-from .program import main, parse_widths
-
-__all__ = [
-    "Fit",
-    "content_difference_error",
-    "distill",
-    "fit_layers",
-    "gram_difference_error",
-    "grams",
-    "held_out_score",
-    "leading_channels",
-    "main",
-    "new_student",
-    "packed",
-    "parse_widths",
-    "take_over",
-    "teacher_scale",
-]

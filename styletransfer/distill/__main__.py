@@ -1,7 +1,12 @@
-"""`python -m styletransfer.distill` is `main`."""
+"""`python -m styletransfer.distill`."""
 
+import os
 import sys
 
-from .program import main
+from .. import cores
 
-sys.exit(main())
+if __name__ == "__main__":
+    os.environ.update(cores.settings(os.environ))  # before the program imports torch
+    from .program import main
+
+    sys.exit(main())

@@ -23,7 +23,7 @@ from ray.exceptions import ObjectLostError, OutOfMemoryError, RayActorError, Ray
 from ray.job_config import JobConfig
 from torch import Tensor
 
-from .. import allocator
+from .. import allocator, cores
 from ..config import StyleTransferError
 from .seam import Lost
 
@@ -151,9 +151,9 @@ class Cluster:
     def __init__(self, workers: int | None = None, address: str | None = None) -> None:
         if address:
             check_reachable(address)
-        cores = max(os.cpu_count() or 1, workers or 1)
+        count = max(cores.usable(), workers or 1)
         here = JobConfig(_py_driver_sys_path=sys.path)  # its workers import from where this process does
-        local = {"address": "local", "num_cpus": cores, "include_dashboard": False, "job_config": here}
+        local = {"address": "local", "num_cpus": count, "include_dashboard": False, "job_config": here}
         distant = {"address": address, "runtime_env": {"py_modules": [str(PACKAGE)]}}
         try:
             ray.init(**(distant if address else local), log_to_driver=False, logging_level="ERROR")

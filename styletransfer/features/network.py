@@ -118,6 +118,17 @@ class Network(nn.Module):
         return self
 
     @property
+    def computing(self) -> dict[str, Any]:
+        """How it computes here: device, number format, its 3x3 convolutions, and how many by Winograd's algorithm."""
+        threes = [module for module in self.modules() if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)]
+        return {
+            "device": self.mean.device.type,
+            "precision": str(self.features[0].weight.dtype).removeprefix("torch."),
+            "convolutions": len(threes),
+            "winograd": sum(isinstance(module, winograd.WinogradConv2d) for module in threes),
+        }
+
+    @property
     def stride(self) -> int:
         """Pixels of the picture per position of the deepest layer."""
         return _reach(self.features)[0]

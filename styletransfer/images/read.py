@@ -155,6 +155,8 @@ def _open_image(name: str, data: bytes, formats: tuple[str, ...]) -> Iterator[Im
                 yield image
         except UnidentifiedImageError as error:
             kind = unread_kind(data)
+            if kind.partition(",")[0] in formats:  # an AVIF that is cut short
+                raise
             raise StyleTransferError(f"{name} is {kind} that is read: {', '.join(formats)}") from error
         except Image.DecompressionBombError as error:  # Pillow's own limit, far above ours
             raise StyleTransferError(f"{name} has too many pixels: at most {MAX_PIXELS:,} are allowed") from error

@@ -78,9 +78,17 @@
     if (!input) return
     event.preventDefault()
     event.stopImmediatePropagation()
-    input.files = event.dataTransfer.files
+    // Many browsers know no type for HEIC, and Gradio would turn it away before it can be told what it is.
+    const files = new DataTransfer()
+    for (const file of event.dataTransfer.files) {
+      files.items.add(file.type ? file : new File([file], file.name, {type: 'image/unknown'}))
+    }
+    input.files = files.files
     input.dispatchEvent(new Event('change', {bubbles: true}))
   }, true)
+  // For a file that is dropped beside all places, the browser would leave the page.
+  const beside = event => { if (event.dataTransfer?.types.includes('Files')) event.preventDefault() }
+  for (const kind of ['dragover', 'drop']) addEventListener(kind, beside)
 
   // A scroll that starts on a slider must not change it: browsers move it as soon as it is touched.
   let touched = null

@@ -257,7 +257,7 @@ def lay_command(parts: Parts) -> None:
         )
         parts.restore = gr.File(
             label=i18n("Drop a PNG that was made here: its settings come back"),
-            file_types=[".png"],
+            file_types=["image"],
             height=150,
             elem_id="restore",
         )

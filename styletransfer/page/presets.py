@@ -36,8 +36,10 @@ def wire_presets(handlers: Handlers, page: gr.Blocks) -> None:
         query = {name: value for name, value in (request.query_params or {}).items() if name in OURS}
         return {**opened(handlers, key, query, navigation), **anew(again, key, "paint")} or gr.skip()
 
-    restoring = parts.restore.upload(restore, parts.restore, [*parts.settings, parts.state], **PRIVATE)
-    restoring.failure(lambda: status(REFUSED), None, parts.state, **AT_ONCE)  # in place of an earlier picture's line
+    outputs = [*parts.settings, parts.state, parts.restore]
+    restoring = parts.restore.upload(restore, parts.restore, outputs, **PRIVATE)
+    # In place of an earlier picture's line; the place is emptied, since a filled one takes no other file.
+    restoring.failure(lambda: (status(REFUSED), None), None, [parts.state, parts.restore], **AT_ONCE)
     changed = dict.fromkeys([*parts.settings, *parts.after, *parts.pictures, *parts.shown, again])
     page.load(open_page, [parts.key, navigation], list(changed), js=NAVIGATION, **AT_ONCE)
     handlers.display.after(again.change)
@@ -70,7 +72,7 @@ def restored(handlers: Handlers, file: str | None) -> Updates:
     text = f"The settings are back. Still to be given: {missing}."
     if changes:
         text = f"The settings are back: {changes}. Still to be given: {missing}."
-    return {**handlers.fill(config, blend), handlers.parts.state: status(text)}
+    return {**handlers.fill(config, blend), handlers.parts.state: status(text), handlers.parts.restore: None}
 
 
 def still_missing(metadata: Mapping[str, Any]) -> str:

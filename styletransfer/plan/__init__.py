@@ -2,7 +2,7 @@
 
 from .memory import Plan, is_out_of_memory, make_plan, memory_needed, smaller_tile
 from .system import available_memory, peak_memory, resident_memory
-from .timing import estimate_seconds
+from .timing import estimate_seconds, seconds_of_scales
 
 __all__ = [
     "Plan",
@@ -13,5 +13,6 @@ __all__ = [
     "memory_needed",
     "peak_memory",
     "resident_memory",
+    "seconds_of_scales",
     "smaller_tile",
 ]

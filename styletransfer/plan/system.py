@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 import sys
-from pathlib import Path
 
 import torch
+
+from ..files import text_of
 
 
 def available_memory(device: torch.device) -> int | None:
@@ -35,9 +36,9 @@ def _free_of_cgroup() -> int | None:
         ("/sys/fs/cgroup", "memory.max", "memory.current"),
         ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
     ):
-        numbers = [_text(f"{folder}/{name}").strip() for name in (limit, used)]
+        numbers = [text_of(f"{folder}/{name}").strip() for name in (limit, used)]
         if all(number.isdigit() for number in numbers):
-            cached = re.search(r"^(?:total_)?inactive_file (\d+)$", _text(f"{folder}/memory.stat"), re.M)
+            cached = re.search(r"^(?:total_)?inactive_file (\d+)$", text_of(f"{folder}/memory.stat"), re.M)
             return int(numbers[0]) - int(numbers[1]) + (int(cached[1]) if cached else 0)
     return None
 
@@ -54,15 +55,8 @@ def _free_of_process() -> int | None:
 
 def _fields(path: str) -> dict[str, int]:
     """The lines `Name: 123 kB` of a system file, in bytes."""
-    lines = re.findall(r"^([^:\n]*):[ \t]*(\d+) kB$", _text(path), re.M)
+    lines = re.findall(r"^([^:\n]*):[ \t]*(\d+) kB$", text_of(path), re.M)
     return {name: int(kilobytes) * 1024 for name, kilobytes in lines}
-
-
-def _text(path: str) -> str:
-    try:
-        return Path(path).read_text()
-    except OSError:
-        return ""
 
 
 def peak_memory() -> dict[str, int]:

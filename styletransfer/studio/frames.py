@@ -22,7 +22,7 @@ from ..config import Config
 from ..features import Network, load_network
 from ..images import load_alpha, load_image
 from ..pixels import fit_size, resample, resize, size_of
-from ..transfer import RunState, Step, StyleTargets, iterate
+from ..transfer import RunState, Step, StyleTargets, forecast, iterate
 from .job import COLORS, Job
 from .worker import in_worker
 
@@ -129,8 +129,10 @@ def painted(job: Job, pictures: dict[str, Any], **options: Any) -> Generator[Fra
     allocator.keep()
     steps = iterate(config=job.config, network=network, on_tight_memory=allocator.give_back, **pictures, **options)
     yield Frame("the first step is being taken", content=at_result_size(pictures["content"], job).numpy())
+    styles = [size_of(style) for style in pictures["styles"]]
+    clock = Clock(forecast(job.config, size_of(pictures["content"]), network, styles).seconds)
     del pictures  # the run keeps what it needs of them
-    began, shown, drawn, note, clock = time.monotonic(), -math.inf, -math.inf, "", Clock()
+    began, shown, drawn, note = time.monotonic(), -math.inf, -math.inf, ""
     try:
         for step in steps:
             note = f" · {step.note}" if step.note else note
@@ -238,18 +240,23 @@ def _rgb(color: str) -> tuple[float, ...]:
 
 
 class Clock:
-    """The time that a run has left, told from its last scale: the small ones before it say too little about it."""
+    """The time that a run has left: as it is measured at the scale under way, and for the later ones as estimated.
 
-    def __init__(self) -> None:
-        self._first: tuple[int, float] | None = None
+    estimate: seconds for each scale.
+    """
 
-    def left(self, step: Step, seconds: float) -> float | None:
-        """Seconds until the end, after so many seconds of the run; None: not known yet."""
-        if step.scale + 1 < step.scales:
-            return None
-        self._first = self._first or (step.iteration, seconds)  # whose time is that of preparing the scale, too
-        steps = step.iteration - self._first[0]
-        return (seconds - self._first[1]) / steps * (step.iterations - step.iteration) if steps >= 3 else None
+    def __init__(self, estimate: Sequence[float]) -> None:
+        self._estimate = estimate
+        self._first: tuple[int, int, float] | None = None
+
+    def left(self, step: Step, seconds: float) -> float:
+        """Seconds until the end, after so many seconds of the run."""
+        if self._first is None or self._first[0] != step.scale:
+            self._first = step.scale, step.iteration, seconds  # a step whose time is that of preparing the scale, too
+        _, iteration, began = self._first
+        steps = step.iteration - iteration
+        per_step = (seconds - began) / steps if steps >= 3 else self._estimate[step.scale] / step.iterations
+        return per_step * (step.iterations - step.iteration) + sum(self._estimate[step.scale + 1 :])
 
 
 def duration(seconds: float) -> str:

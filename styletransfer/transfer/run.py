@@ -220,7 +220,7 @@ class Run:
     def _style_at(self, style: Tensor, size: Size) -> Tensor:
         """A style picture at the brush size of the settings for a result of (H, W); its aspect is kept."""
         fit = pixels.cover if self.config.style_fit == "cover" else pixels.resize
-        return fit(style, style_size(self.config, pixels.size_of(style), size))
+        return fit(style, style_size(self.config, pixels.size_of(style), size, self.network.stride))
 
     def _to_device(self, image: Tensor) -> Tensor:
         return image.to(self.device, self.dtype)

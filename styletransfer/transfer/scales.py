@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -36,7 +37,7 @@ def schedule(config: Config, frame: Size, network: Network, styles: Sequence[Siz
             f"the picture would be {size[1]}x{size[0]} pixels, and the network needs {stride} on the short side: "
             "choose a larger size"
         )
-    for height, width in fitted:
+    for height, width in (style_size(config, style, size, stride) for style in styles):
         if min(height, width) < stride:
             raise StyleTransferError(
                 f"a style image is only {width}x{height} pixels at this brush size: "
@@ -45,9 +46,13 @@ def schedule(config: Config, frame: Size, network: Network, styles: Sequence[Siz
     return tuple(scales)
 
 
-def style_size(config: Config, style: Size, size: Size) -> Size:
-    """(H, W) of a style picture at the brush size of the settings for a result of (H, W)."""
+def style_size(config: Config, style: Size, size: Size, least: int = 1) -> Size:
+    """(H, W) of a style picture at the brush size of the settings for a result of (H, W).
+
+    A narrow style is larger, up to its own size, where its short side would be less than `least`.
+    """
     factor = config.style_scale
     if config.style_fit == "cover":
         return max(1, round(size[0] * factor)), max(1, round(size[1] * factor))
-    return fit_size(style, max(1, round(max(size) * factor)))
+    narrow = min(math.ceil(least * max(style) / min(style)), max(style))
+    return fit_size(style, max(round(max(size) * factor), narrow))

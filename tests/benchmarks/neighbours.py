@@ -1,70 +1,83 @@
-"""How much other programs on the same cores slow a run down: alone, beside one busy process, and beside two.
+"""How much a run and other programs on the same cores slow each other down: alone, beside one busy process, and beside
+two.
 
-    python tests/benchmarks/neighbours.py --content PHOTO --style PAINTING [--size 256] [--quality draft]
+    python tests/benchmarks/neighbours.py [--size 256] [--quality draft] [--rounds 3] [--json FILE]
 
-Every figure is the median of whole runs of the command line, in seconds; the ratio is to the run alone. Waiting threads
-of OpenMP burn the cores that others need (`active`) or sleep (`passive`): the first row is the command line as it is,
-the others override its choice.
+Each row is the command line with another way of waiting for OpenMP's threads: as our programs set it (`ours`), as the
+library does without a word (`default`: awake for 300,000 rounds), and always asleep (`asleep`). Every figure is the
+median of whole runs, which take turns, so that a change of the machine's speed meets all rows alike. The ratio is to
+the same row's run alone; `processor` has the processors' seconds of the run beside two: what the others went without.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from resource import RUSAGE_CHILDREN, getrusage
+from statistics import median
 
 from plain import machine, write_json
 
 ROOT = Path(__file__).parents[2]
+WAYS = {
+    "ours": {},
+    "default": {"GOMP_SPINCOUNT": "300000"},
+    "asleep": {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0"},
+}
 
 
-def seconds(options: argparse.Namespace, policy: str | None, busy: int) -> float:
-    """Median wall time of the command line beside so many busy processes."""
-    environment = dict(os.environ)
-    environment.pop("OMP_WAIT_POLICY", None)
-    if policy:
-        environment["OMP_WAIT_POLICY"] = policy
+def one(options: argparse.Namespace, way: dict[str, str], busy: int) -> tuple[float, float]:
+    """Seconds and processor seconds of the command line beside so many busy processes."""
+    plain = {name: value for name, value in os.environ.items() if name not in ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")}
     neighbours = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(busy)]
     try:
         with tempfile.TemporaryDirectory() as folder:
-            output = Path(folder) / "out.png"
-            command = [sys.executable, "-m", "styletransfer", options.content, options.style, "-o", str(output)]
-            command += ["--recipe", options.quality, "--size", str(options.size)]
-            times = []
-            for _ in range(options.repeats):
-                began = time.perf_counter()
-                subprocess.run(command, check=True, capture_output=True, env=environment, cwd=ROOT)
-                times.append(time.perf_counter() - began)
+            command = [sys.executable, "-m", "styletransfer", options.content, options.style, "-o", f"{folder}/out.png"]
+            command += ["--recipe", options.quality, "--size", str(options.size), "--device", "cpu", "--quiet"]
+            began, before = time.perf_counter(), processor_time()
+            subprocess.run(command, check=True, env={**plain, **way}, cwd=ROOT)
+            return time.perf_counter() - began, processor_time() - before
     finally:
         for neighbour in neighbours:
             neighbour.kill()
             neighbour.wait()
-    return statistics.median(times)
+
+
+def processor_time() -> float:
+    """Processor seconds of all children that have ended and been waited for."""
+    usage = getrusage(RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--content", required=True, type=os.path.abspath)
-    parser.add_argument("--style", required=True, type=os.path.abspath)
+    parser.add_argument("--content", default=ROOT / "examples/photos/temple.jpg", type=os.path.abspath)
+    parser.add_argument("--style", default=ROOT / "examples/styles/night.jpg", type=os.path.abspath)
     parser.add_argument("--size", type=int, default=256)
     parser.add_argument("--quality", default="draft", choices=("draft", "balanced", "best"))
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    print(machine())
-    print("| waiting threads | alone | beside one | ratio | beside two | ratio |")
-    print("|---|---|---|---|---|---|")
+    runs: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    for _ in range(options.rounds):
+        for busy in range(3):
+            for name, way in WAYS.items():
+                runs.setdefault((name, busy), []).append(one(options, way, busy))
+    print(f"{machine()}; {options.size} px, {options.quality}")
+    print("| waiting threads | alone | beside one | ratio | beside two | ratio | processor |")
+    print("|---|---|---|---|---|---|---|")
     rows = {}
-    for policy in (None, "ACTIVE", "PASSIVE"):
-        alone, one, two = times = [seconds(options, policy, busy) for busy in range(3)]
-        name = policy.lower() if policy else "as it is"
-        print(f"| {name} | {alone:.1f} | {one:.1f} | {one / alone:.2f} | {two:.1f} | {two / alone:.2f} |", flush=True)
-        rows[name] = times
+    for name in WAYS:
+        alone, first, second = (median(seconds for seconds, _ in runs[name, busy]) for busy in range(3))
+        processor = median(spent for _, spent in runs[name, 2])
+        beside = "".join(f" {seconds:.1f} | {seconds / alone:.2f} |" for seconds in (first, second))
+        print(f"| {name} | {alone:.1f} |{beside} {processor:.1f} |")
+        rows[name] = {"seconds": [alone, first, second], "processor": processor}
     write_json(options.json, rows)
 
 

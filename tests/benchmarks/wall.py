@@ -25,7 +25,7 @@ from plain import machine, seconds_of, write_json
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from styletransfer import Config, load_image
+from styletransfer import Config, cores, load_image
 from styletransfer.engine import chosen
 from styletransfer.features import load_network
 from styletransfer.objective import Objective
@@ -35,10 +35,10 @@ from styletransfer.tiles import tiles_of
 
 def one(options: argparse.Namespace, workers: int) -> None:
     """Evaluate with so many workers, and print the figures as JSON."""
-    cores = os.cpu_count
-    os.cpu_count = lambda: workers  # one thread each
+    usable = cores.usable
+    cores.usable = lambda: workers  # one thread each
     engine = chosen(argparse.Namespace(engine="ray", workers=workers, ray=None))
-    os.cpu_count = cores
+    cores.usable = usable
     size = fit_size((3, 4), options.size)
     config = Config(network="builtin", device="cpu", size=options.size)
     network = load_network(config)
