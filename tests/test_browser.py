@@ -17,6 +17,7 @@ import urllib.request
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ import pytest
 import torch
 from PIL import Image
 
-from styletransfer import RECIPES, load_image, resize
+from styletransfer import RECIPES, Config, load_image, resize
 from styletransfer.images import read_settings
 from styletransfer.studio.job import COLORS
 
@@ -80,10 +81,10 @@ def page(browser: Any, address: str) -> Iterator[Any]:
 
 
 @contextmanager
-def visit(browser: Any, address: str, query: str = "") -> Iterator[Any]:
+def visit(browser: Any, address: str, query: str = "", **options: Any) -> Iterator[Any]:
     """The page of a visitor of its own, ready; what went wrong in it is found at the end."""
     wrong: list[str] = []
-    context = browser.new_context()
+    context = browser.new_context(**options)
     page = context.new_page()
     page.set_default_timeout(LONG)
     page.on("console", lambda message: message.type == "error" and wrong.append(message.text))
@@ -92,7 +93,7 @@ def visit(browser: Any, address: str, query: str = "") -> Iterator[Any]:
     local = (address, "data:", "blob:")
     page.on("request", lambda asked: asked.url.startswith(local) or wrong.append(asked.url))
     page.goto(f"{address}/{query}")
-    page.wait_for_function("document.querySelector('#status p')?.innerText.match(/finished example|Not/)")
+    page.wait_for_function("document.querySelector('#status p')?.innerText.match(/finished example|Not|示例|尚未/)")
     yield page
     context.close()
     assert wrong == []
@@ -1025,3 +1026,51 @@ def test_axe_finds_nothing_wrong_in_any_state(browser: Any, address: str) -> Non
             found += violations(page, tab)
         page.evaluate("window.unsaved = false")
     assert found == []
+
+
+# What a visitor can read, but for names of works and people, which are links, and code.
+WORDS = """() => {
+  const texts = [], shown = element => element.checkVisibility() && !element.closest('a, li, code, math, script, style')
+  const nodes = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT)
+  while (nodes.nextNode()) if (shown(nodes.currentNode.parentElement)) texts.push(nodes.currentNode.textContent)
+  for (const element of document.querySelectorAll('[title], [placeholder]')) {
+    element.dispatchEvent(new Event('focusin', {bubbles: true}))
+    if (shown(element)) texts.push(element.title, element.placeholder ?? '')
+  }
+  return texts.join(' ').match(/[A-Za-z]{2,}/g)
+}"""
+NAMES = """VGG GPU CPU TIFF PNG JPEG JPG WebP WEBP GIF BMP AVIF MP API CC MIT BFGS Adam Hessian Gram TV relu float MB px
+https pixel range epsilon Beta Epsilon Gatys Ecker Bethge NASA Stefan van der Walt Rachel Michetti Felice Beato Getty
+Visual Geometry Group University of Oxford broken png"""
+
+
+def test_a_chinese_page_has_no_english_words(browser: Any, address: str, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    names = set(re.findall("[A-Za-z]+", " ".join([NAMES, *RECIPES])))
+    for field in fields(Config):
+        names |= {part for choice in field.metadata["choices"] for part in re.findall("[A-Za-z]+", choice)}
+    with visit(browser, address, SMALL, locale="zh-CN") as page:
+        page.wait_for_function("document.title == '风格迁移'")
+        assert page.evaluate("document.documentElement.lang") == "zh-CN"
+        page.click("#run")
+        wait_for_status(page, "绘制中")
+        page.click("#stop")
+        page.wait_for_selector("#run", state="visible")
+        for accordion in ("adjust", "mix", "regions", "settings", "expert"):
+            unfold(page, accordion)
+        page.locator("#content input[type=file]").set_input_files(broken)
+        page.locator("#content-says [role=alert]").filter(has_text="图片").wait_for()
+        page.click("#link")
+        page.locator(".toast-body").filter(has_text="链接").wait_for()
+        for tab in page.get_by_role("tab").all():
+            tab.click()
+            page.wait_for_function(
+                "name => document.querySelector('[role=tab].selected')?.innerText == name", arg=tab.inner_text()
+            )
+            assert set(page.evaluate(WORDS)) <= names
+
+
+def test_a_page_is_english_where_its_own_words_are(browser: Any, address: str) -> None:
+    with visit(browser, address, locale="de-DE") as page:
+        page.wait_for_function("document.documentElement.lang == 'en'")

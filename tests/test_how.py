@@ -251,10 +251,10 @@ def test_texts_are_well_formed_and_ask_nobody_for_anything(name: str) -> None:
 def test_the_words_explained_are_those_of_the_page() -> None:
     config = build_demo(SERVER, EXAMPLES).get_config_file()
     labels = {
-        str(words).lower()
+        key.lower()
         for component in config["components"]
         for words in (component["props"].get("label"), component["props"].get("value"))
-        if isinstance(words, str)
+        for key in re.findall('"key": "(.*?)"', str(words))
     }
     explained = re.findall(r"<dt>(.*?)<small>", how.text("formula"))
     words = [word for term in explained for word in term.lower().split(", ")]

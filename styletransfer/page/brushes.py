@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from ..studio.job import COLORS
 from .controls import name_of
+from .words import said
 
 # A click takes the brush of that colour from Gradio's palette, which is hidden; the eraser gives way to it.
 PICK_BRUSH = """
@@ -43,7 +44,8 @@ def brush_tiles(files: Sequence[str], styles: Sequence[Mapping[str, str]]) -> st
     tiles = "".join(
         f'<button type="button" value="{number}" style="--brush: {color}">'
         f'<img src="gradio_api/file={quote(small.get(file, file))}" alt="" width="160" height="120">'
-        f"<span>{html.escape(name_of(file, styles))}</span></button>"
+        f"<span>{html.escape(said(name_of(file, styles)))}</span></button>"
         for number, (file, color) in enumerate(zip(files, COLORS))
     )
-    return f'<div class="tiles" role="group" aria-label="The style to paint with">{tiles}</div>'
+    label = said("The style to paint with")
+    return f'<div class="tiles" role="group" aria-label="{label}">{tiles}</div>'

@@ -16,6 +16,7 @@ import gradio as gr
 from ..recipes import RECIPES
 from ..studio.server import Limits
 from ..studio.wording import FIELDS, as_text
+from .words import i18n, said
 
 Bundled = Mapping[str, Sequence[Mapping[str, str]]]  # `photos`, `styles`, `pairs` and `results`, each with its entries
 
@@ -31,7 +32,7 @@ def control(name: str, limits: Limits, **options: Any) -> Any:
     """The control of a field of Config, made from the field itself."""
     rule, default = FIELDS[name].metadata, FIELDS[name].default
     label = name.replace("tv", "total variation").replace("_", " ").capitalize()
-    options = {"label": label, "info": rule["help"], "elem_id": name, **options}
+    options = {"label": i18n(label), "info": i18n(rule["help"]), "elem_id": name, **options}
     if rule["choices"]:
         return gr.Dropdown(list(rule["choices"]), value=default, **options)
     if isinstance(default, bool):
@@ -97,6 +98,8 @@ def load_examples(folder: Path) -> dict[str, list[dict[str, str]]]:
 
 def thumbnails(entries: Sequence[Mapping[str, str]], name: str, label: str, chosen: int = -1) -> gr.HTML:
     """Named pictures to choose from, in rows that wrap; the value is the number of the one that is marked, -1: none."""
+    for text in (label, *map(title_of, entries), *(entry["alt"] for entry in entries if "alt" in entry)):
+        i18n(text)  # which the browser puts in
     tiles = "".join(
         f'<button type="button" value="{number}" title="{html.escape(entry.get("alt", ""))}">'
         f'<img src="gradio_api/file={quote(entry["small"])}" alt="" width="160" height="120">'
@@ -114,6 +117,15 @@ def thumbnails(entries: Sequence[Mapping[str, str]], name: str, label: str, chos
 
 # A click is a `select` event with the number of the tile; the value marks one.
 TILES = """
+  const words = gradio_config.i18n_translations?.[document.documentElement.lang] ?? {}
+  const say = text => words[text] ?? text
+  for (const tile of element.querySelectorAll('button')) {
+    const name = tile.querySelector('span')
+    name.textContent = say(name.textContent)
+    tile.title = say(tile.title)
+  }
+  const group = element.querySelector('[role=group]')
+  group.ariaLabel = say(group.ariaLabel)
   const mark = () => {
     for (const tile of element.querySelectorAll('button')) tile.setAttribute('aria-pressed', tile.value == props.value)
   }
@@ -145,7 +157,7 @@ def name_of(file: str, entries: Sequence[Mapping[str, str]]) -> str:
 def described(bundled: Bundled, content: str | None, styles: Sequence[str] = ()) -> str:
     """What a screen reader says of a picture that was painted of these files, or of a photograph alone."""
     photograph = name_of(content, bundled["photos"]) if content else ""
-    names = " and ".join(name_of(style, bundled["styles"]) for style in styles)
+    names = said(" and ").join(said(name_of(style, bundled["styles"])) for style in styles)
     return f"{photograph}, painted in the style of {names}" if names else photograph
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from ..studio.task import TOO_MANY
+from .words import said
 
 
 def crowded(blocks: Any, host: str | None, waiting_each: int) -> bool:
@@ -38,6 +40,7 @@ class Turnstile:
         if joins and (scope["path"].endswith("/queue/join") or "/call/" in scope["path"]):
             host = scope["client"][0] if scope.get("client") else None
             if crowded(scope["app"].get_blocks(), host, self.waiting):
-                await JSONResponse({"detail": TOO_MANY}, status_code=429)(scope, receive, send)
+                detail = said(TOO_MANY, Headers(scope=scope))
+                await JSONResponse({"detail": detail}, status_code=429)(scope, receive, send)
                 return
         await self.app(scope, receive, send)

@@ -10,13 +10,16 @@ from contextlib import contextmanager
 import gradio as gr
 
 from ..config import StyleTransferError
+from .words import said
 
 logger = logging.getLogger(__name__)
 
 
 def sorry(text: str) -> gr.Error:
     """An error with this sentence; Gradio shows messages as HTML, so it is escaped."""
-    return gr.Error(html.escape(text[:1].upper() + text[1:] + ".", quote=False), print_exception=False)
+    text = said(text)
+    sentence = text[:1].upper() + text[1:] + said(".")
+    return gr.Error(html.escape(sentence, quote=False), print_exception=False)
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from .errors import friendly, sorry
 from .look import curve_html, details, status
 from .parts import Parts, Updates, Values
 from .visit import Display, at_work, follow, start, task_of, turn, visit_of
+from .words import said
 
 if TYPE_CHECKING:
     from ..studio.frames import Frame
@@ -79,7 +79,7 @@ class Handlers:
 
     def slider(self, before: Any, after: Any, content: str | None, styles: Sequence[str] = ()) -> Any:
         """The two pictures of the result, and their names."""
-        return gr.update(value=(before, after), label=self.names(content, styles))
+        return gr.update(value=(before, after), label=said(self.names(content, styles)))
 
     def names(self, content: str | None, styles: Sequence[str] = ()) -> str:
         """What the two pictures are, for those who do not see them: the browser gives each its name."""
@@ -180,7 +180,7 @@ class Handlers:
         """After a run, a stop or a failure: show the last picture and what can be done with it."""
         parts, visit = self.parts, visit_of(key)
         if at_work(key, "paint"):  # another one, started meanwhile
-            return {**self._buttons(running=True), parts.state: status("Painting", 0)}
+            return {**self._buttons(running=True), parts.state: status("Painting · 0 %", 0)}
         kept = visit.current if visit else None
         buttons = self._buttons(running=False, kept=kept, example=example)
         if visit is None or kept is None or example is not None:
@@ -218,7 +218,7 @@ class Handlers:
     def history(self, visit: Visit) -> Any:
         """The visit's results, newest first, each with its name."""
         named = [
-            (kept.thumbnail(), f"Result {number}: {described(self.bundled, kept.job.content, kept.job.styles)}")
+            (kept.thumbnail(), said(f"Result {number}: {described(self.bundled, kept.job.content, kept.job.styles)}"))
             for number, kept in enumerate(visit.results, 1)
         ]
         return gr.update(value=named[::-1], visible=True)
@@ -253,7 +253,7 @@ class Handlers:
         painted = kept if kept is not None and kept.metadata else None
         able = painted is not None or example is not None
         size = max(painted.raw.shape[-2:]) if painted else 0
-        label = f"Enlarge to {next_size(size, most)}" if 0 < size < most else "Enlarge"
+        label = said(f"Enlarge to {next_size(size, most)}" if 0 < size < most else "Enlarge")
         enabled = dict.fromkeys([parts.more, *parts.keep.values(), parts.copy, parts.send], able)
         enabled |= dict.fromkeys(
             (parts.keep[kind] for kind in FILMS), painted is not None and bool(painted.film.frames)
@@ -319,7 +319,7 @@ class Handlers:
     def network_line(self, name: str) -> str:
         """What will compute here, or what to do if nothing can."""
         if self.server.limits.zero:  # there is no GPU before the first run
-            return "<p>Computed on a GPU that is lent for each run.</p>"
+            return details("Computed on a GPU that is lent for each run.")
         try:
             from ..features import choose_device, choose_network
             from ..studio.frames import network_for
@@ -328,12 +328,12 @@ class Handlers:
             chosen, reason = choose_network(config, choose_device(config))
             if chosen != "builtin":
                 text = describe(chosen, reason, choose_device(config).type)
-                return f"<p>{html.escape(text)}: {self._weights_from(chosen)}.</p>"
+                return details(f"{text} · {self._weights_from(chosen)}")
             network = network_for(config)
             text = describe(network.name, network.reason, network.mean.device.type)
-            return f"<p>Painted by the {html.escape(text)}.</p>"
+            return details(f"Painted by the {text}.")
         except StyleTransferError as error:
-            return f"<p>There is no network yet ({html.escape(str(error))}): vgg19 is downloaded at its first use.</p>"
+            return details(f"There is no network yet ({error}): vgg19 is downloaded at its first use.")
 
     def _weights_from(self, network: str) -> str:
         """Where the weights of a VGG network come from."""
@@ -358,7 +358,9 @@ def current(key: Any) -> Kept:
 def command_of(kept: Kept) -> str:
     """The run that was asked for, for the command line."""
     line = command(kept.settings, file_name(kept.job.content), [file_name(style) for style in kept.job.styles])
-    return line if kept.job.regions is None else f"{line}\n# without the regions, which are painted on the page"
+    return (
+        line if kept.job.regions is None else f"{line}\n# {said('without the regions, which are painted on the page')}"
+    )
 
 
 @in_worker

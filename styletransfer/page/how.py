@@ -24,6 +24,7 @@ from .inputs import Picture
 from .look import status
 from .parts import AT_ONCE, HEAVY, Updates
 from .visit import in_turn, turn, visit_of
+from .words import i18n, said
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,22 +52,22 @@ def text(name: str) -> str:
 def how_tab(server: Server, bundled: Bundled, *, content: Any, style: Any, key: Any) -> None:
     """Fill the tab that is being built; `content`, `style` and `key` are components of the Paint tab."""
     first: Mapping[str, str] = next(iter(bundled["results"]), {})
-    gr.HTML(text("how"), elem_classes="explain")
-    gr.HTML(SEE, elem_classes="explain")
+    gr.HTML(i18n.markup("how", text("how")), elem_classes="explain")
+    gr.HTML(i18n.markup("see", SEE), elem_classes="explain")
     with gr.Row(elem_id="how-pair"):
         chosen = [
             choice(first.get("content"), bundled["photos"], "Photograph"),
             choice(first.get("style"), bundled["styles"], "Painting"),
         ]
     with gr.Row(elem_id="how-go"):
-        show = gr.Button("Show what the network sees", variant="primary", elem_id="how-run", scale=2)
-        stop = gr.Button("Stop", variant="stop", elem_id="how-stop", visible=False, scale=2)
-        take = gr.Button("Take the pair of the Paint tab", elem_id="how-take", scale=1)
-    state = gr.HTML(status(INVITATION), elem_id="how-status", elem_classes="status")
+        show = gr.Button(i18n("Show what the network sees"), variant="primary", elem_id="how-run", scale=2)
+        stop = gr.Button(i18n("Stop"), variant="stop", elem_id="how-stop", visible=False, scale=2)
+        take = gr.Button(i18n("Take the pair of the Paint tab"), elem_id="how-take", scale=1)
+    state = gr.HTML(status(i18n(INVITATION)), elem_id="how-status", elem_classes="status")
     outputs = {"status": state}
     for kind in ("content", "style", "grams"):
         outputs[kind] = gr.HTML(elem_id=f"how-{kind}", elem_classes="explain")
-    gr.HTML(text("formula"), elem_classes="explain")
+    gr.HTML(i18n.markup("formula", text("formula")), elem_classes="explain")
 
     def buttons(running: bool) -> Updates:
         return {show: gr.update(visible=not running), stop: gr.update(visible=running)}
@@ -95,7 +96,7 @@ def choice(first: str | None, entries: Sequence[Mapping[str, str]], label: str) 
     """A picture and the bundled ones to choose from."""
     with gr.Column(min_width=260):
         options: Any = {"interactive": False, "buttons": [], "height": 150, "type": "filepath"}
-        picture = Picture(first, label=label, elem_id=f"how-{label.lower()}", **options)
+        picture = Picture(first, label=i18n(label), elem_id=f"how-{label.lower()}", **options)
         strip = thumbnails(entries, f"how-{label.lower()}s", f"{label}s to choose from")
     strip.select(chooser(entries), None, picture, **AT_ONCE)
     return picture
@@ -108,7 +109,7 @@ def about_tab(limits: Limits, bundled: Bundled) -> None:
         f"megapixels; a run ends with its best picture so far after {limits.seconds / 60:.2g} minutes at the latest."
     )
     markup = text("about").replace("LIMITS", sentence).replace("PICTURES", trio(bundled))
-    gr.HTML(markup, elem_classes="explain")
+    gr.HTML(i18n.markup("about", markup), elem_classes="explain")
 
 
 def trio(bundled: Bundled) -> str:
@@ -227,15 +228,16 @@ class Row:
         self.kind, self.original, self.count, self.columns = kind, original, count, columns
         self.ratio = original.shape[-1] / original.shape[-2]
         name = "the photograph" if kind == "content" else "the painting"
-        self.figures = [figure(original, f"<b>{name}</b>", name)]
+        self.figures = [figure(original, f"<b>{said(name)}</b>", said(name))]
 
     def add(self, reconstruction: Reconstruction) -> None:
         """Show the next picture, with its layer and a remark."""
         layers = reconstruction.layers
         words = self._gap(reconstruction) if self.kind == "content" else MANNERS[min(len(layers), len(MANNERS)) - 1]
         name = layers[-1] if len(layers) == 1 else f"+ {layers[-1]}"
-        caption = f"<b>{html.escape(name)}</b> {words}"
-        self.figures.append(figure(reconstruction.image, caption, f"{self.kind} rebuilt from {', '.join(layers)}"))
+        caption = f"<b>{html.escape(name)}</b> {said(words)}"
+        told = said(f"{self.kind} rebuilt from {', '.join(layers)}")
+        self.figures.append(figure(reconstruction.image, caption, told))
 
     def _gap(self, reconstruction: Reconstruction) -> str:
         """How far the pixels are from the original's, as a root mean square."""
@@ -247,24 +249,32 @@ class Row:
     def html(self) -> str:
         waiting = f'<figure class="wait"><div style="aspect-ratio:{self.ratio:.3f}"></div></figure>'
         frames = self.figures + [waiting] * (1 + self.count - len(self.figures))
-        return f'{HEADINGS[self.kind]}<div class="row" style="--frames:{self.columns}">{"".join(frames)}</div>'
+        return f'{heading(self.kind)}<div class="row" style="--frames:{self.columns}">{"".join(frames)}</div>'
 
 
 HEADINGS = {
     "content": (
-        "<h3>What a layer knows of the photograph</h3><p>Starting from noise, pixels were changed until this layer "
-        "reported the same as for the photograph. What looks wrong is what the layer ignores: deep ones, more.</p>"
+        "What a layer knows of the photograph",
+        "Starting from noise, pixels were changed until this layer "
+        "reported the same as for the photograph. What looks wrong is what the layer ignores: deep ones, more.",
     ),
     "style": (
-        "<h3>What the layers know of the painting’s manner</h3><p>The same for the Gram matrices of one layer, then of "
-        "two, and so on. Nothing stays in its place, as they do not record places; each layer adds larger strokes.</p>"
+        "What the layers know of the painting’s manner",
+        "The same for the Gram matrices of one layer, then of "
+        "two, and so on. Nothing stays in its place, as they do not record places; each layer adds larger strokes.",
     ),
     "grams": (
-        "<h3>The manner, as tables</h3><p>Gram matrices: a cell says how much two detectors report together. Teal: "
+        "The manner, as tables",
+        "Gram matrices: a cell says how much two detectors report together. Teal: "
         "both at once; amber: one without the other; white: unrelated. A good result has the painting’s table, not "
-        "the photograph’s; the number below a table is its distance to the painting’s.</p>"
+        "the photograph’s; the number below a table is its distance to the painting’s.",
     ),
 }
+
+
+def heading(kind: str) -> str:
+    title, text = map(said, HEADINGS[kind])
+    return f"<h3>{title}</h3><p>{text}</p>"
 
 
 def grams_html(layers: Iterator[GramLayer]) -> str:
@@ -275,14 +285,14 @@ def grams_html(layers: Iterator[GramLayer]) -> str:
         figures = "".join(
             figure(
                 picture,
-                f"{name}{f'<span>{distance:.2g}</span>' if name != 'painting' else ''}",
-                f"{name}, {layer.layer}",
+                f"{said(name)}{f'<span>{distance:.2g}</span>' if number else ''}",
+                f"{said(name)}, {layer.layer}",
                 "png",
             )
-            for name, picture, distance in zip(names, layer.pictures, layer.distances)
+            for number, (name, picture, distance) in enumerate(zip(names, layer.pictures, layer.distances))
         )
         groups += f'<section><h4>{html.escape(layer.layer)}</h4><div class="tables">{figures}</div></section>'
-    return f'{HEADINGS["grams"]}<div class="grams">{groups}</div>'
+    return f'{heading("grams")}<div class="grams">{groups}</div>'
 
 
 def figure(image: Tensor, caption: str, alternative: str, format: str = "jpeg") -> str:

@@ -12,6 +12,8 @@ import gradio as gr
 from gradio.components.base import server
 from gradio.components.image_editor import AcceptBlobs
 
+from .errors import sorry
+
 MAX_BLOB, MAX_BLOBS = 8 * 2**20, 64  # of painted regions on their way from the browser
 
 
@@ -58,7 +60,7 @@ class Canvas(gr.ImageEditor):
     def accept_blobs(self, data: AcceptBlobs) -> None:
         """As Gradio's, with a limit on their number and size."""
         if any(len(file) > MAX_BLOB for _, file in data.files):
-            raise gr.Error("What was painted is too large.", print_exception=False)
+            raise sorry("what was painted is too large")
         super().accept_blobs(data)
         while len(self.blob_storage) > MAX_BLOBS:
             self.blob_storage.pop(next(iter(self.blob_storage)))

@@ -9,6 +9,8 @@ from typing import Any
 
 import gradio as gr
 
+from .words import said
+
 HERE = Path(__file__).parent
 CSS = "".join(path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.css")))
 SCRIPT = (HERE / "page.js").read_text(encoding="utf-8")  # called when the page is there
@@ -73,13 +75,14 @@ LINK = """async (content, style, strength, brush, size, quality) => {
 
 def status(text: str, progress: float | None = None) -> str:
     """What the page does, in a line; a screen reader hears it unless it is one of a run's many."""
+    text = html.escape(said(text))
     if progress is None:
-        return f'<p role="status">{html.escape(text)}</p><progress class="idle" aria-hidden="true"></progress>'
-    return f'<p>{html.escape(text)}</p><progress value="{progress:.4f}" aria-label="progress"></progress>'
+        return f'<p role="status">{text}</p><progress class="idle" aria-hidden="true"></progress>'
+    return f'<p>{text}</p><progress value="{progress:.4f}" aria-label="{said("progress")}"></progress>'
 
 
 def details(text: str) -> str:
-    return f"<p>{html.escape(text)}</p>"
+    return f"<p>{html.escape(said(text))}</p>"
 
 
 def says(markup: str) -> str:
@@ -96,9 +99,11 @@ def curve_html(curve: Mapping[str, Sequence[float]]) -> str:
         ys = (36 - 32 * (value - low) / max(high - low, 1e-9) for value in values)
         points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys))
         lines += f'<polyline class="line{number}" points="{points}"/>'
-        legend += f'<span class="line{number}">{term} {10 ** values[-1]:.2g}</span>'
-    picture = f'<svg viewBox="0 0 100 40" preserveAspectRatio="none" role="img" aria-label="losses">{lines}</svg>'
-    return f"{picture}<p>{legend}<span>losses, log scale</span></p>"
+        legend += f'<span class="line{number}">{said(term)} {10 ** values[-1]:.2g}</span>'
+    picture = (
+        f'<svg viewBox="0 0 100 40" preserveAspectRatio="none" role="img" aria-label="{said("losses")}">{lines}</svg>'
+    )
+    return f"{picture}<p>{legend}<span>{said('losses, log scale')}</span></p>"
 
 
 def theme() -> gr.themes.Base:

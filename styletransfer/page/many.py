@@ -16,6 +16,7 @@ from .handlers import Handlers
 from .look import FETCH, status
 from .parts import AT_ONCE, PRIVATE, Updates, Values
 from .visit import BEGIN, Display, follow, lay_places, start, stop, task_of, turn, visit_of
+from .words import i18n, said
 
 if TYPE_CHECKING:
     from ..studio.series import Place, Series
@@ -44,17 +45,17 @@ def many_tab(handlers: Handlers, page: gr.Blocks) -> None:
 
 
 def lay_many(handlers: Handlers) -> Many:
-    gr.HTML(f"<p>{HINT}</p>", elem_classes="hint", padding=False)
+    gr.HTML(f"<p>{i18n(HINT)}</p>", elem_classes="hint", padding=False)
     kind = gr.Radio(
-        [("Many photographs", "content"), ("Many styles", "style")], value="content", show_label=False,
+        [(i18n("Many photographs"), "content"), (i18n("Many styles"), "style")], value="content", show_label=False,
         container=False, elem_id="many-kind",
     )  # fmt: skip
-    files = gr.File(label="Pictures", file_count="multiple", height=160, elem_id="many-files")
+    files = gr.File(label=i18n("Pictures"), file_count="multiple", height=160, elem_id="many-files")
     with gr.Row(elem_id="many-row"):
-        go = gr.Button("Paint all", variant="primary", elem_id="many-run")
-        halt = gr.Button("Stop", variant="stop", elem_id="many-stop", interactive=False)
-        save = gr.Button("Save all", elem_id="many-save", interactive=False)
-    state, grid = lay_places("many", "Pictures")
+        go = gr.Button(i18n("Paint all"), variant="primary", elem_id="many-run")
+        halt = gr.Button(i18n("Stop"), variant="stop", elem_id="many-stop", interactive=False)
+        save = gr.Button(i18n("Save all"), elem_id="many-save", interactive=False)
+    state, grid = lay_places("many", i18n("Pictures"))
     return Many(handlers, kind, files, go, halt, save, state, grid)
 
 
@@ -157,7 +158,7 @@ def running(key: Any) -> Series | None:
 
 def pictures(series: Series, ended: bool = False) -> list[tuple[str, str]]:
     """All places, with what there is in each."""
-    return [(place.file or series.blank, caption(place, ended)) for place in series.places]
+    return [(place.file or series.blank, said(caption(place, ended))) for place in series.places]
 
 
 def caption(place: Place, ended: bool) -> str:
@@ -176,6 +177,7 @@ def ending(task: Task) -> str:
     """What to say once it is over."""
     places = task.work.places
     failed = sum(bool(place.problem) for place in places)
-    text = f"{len(task.work.files)} of {len(places)} painted"
-    text = f"Stopped: {text}" if task.stopped else f"Done: {text}"
-    return f"{text}, {failed} could not be read or painted." if failed else f"{text}."
+    how, painted = "Stopped" if task.stopped else "Done", len(task.work.files)
+    if failed:
+        return f"{how}: {painted} of {len(places)} painted, {failed} could not be read or painted."
+    return f"{how}: {painted} of {len(places)} painted."

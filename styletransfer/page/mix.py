@@ -14,28 +14,33 @@ from .controls import name_of, thumbnails
 from .errors import friendly
 from .inputs import Picture
 from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
+from .words import i18n, said
+
+HINT = "Add up to three styles, then say how much of each."
 
 
 def lay_mix(parts: Parts, styles: Sequence[Mapping[str, str]], limits: Limits) -> None:
     """Lay the rows out, with pictures to add below them; a row is there when its style is."""
     rows, parts.shares = [], []
-    with gr.Accordion("Mix with other styles", open=False, elem_id="mix"):
+    with gr.Accordion(i18n("Mix with other styles"), open=False, elem_id="mix"):
         for number in range(1, MAX_STYLES + 1):
             with gr.Row(visible=False, elem_classes="mixed", elem_id=f"mixed{number}") as row:
                 if number > 1:
                     options: Any = {"type": "filepath", "height": 64, "buttons": []}
-                    slot = Picture(label=f"Style {number}", elem_id=f"style{number}", interactive=False, **options)
+                    slot = Picture(
+                        label=i18n(f"Style {number}"), elem_id=f"style{number}", interactive=False, **options
+                    )
                     parts.styles.append(slot)
-                share = gr.Slider(0, 100, 50, step=1, label="Style", min_width=140, buttons=[])
+                share = gr.Slider(0, 100, 50, step=1, label=i18n("Style"), min_width=140, buttons=[])
                 share.elem_id = f"share{number}"
                 parts.shares.append(share)
                 if number > 1:
-                    remove = gr.Button("Remove", size="sm", min_width=80, scale=0)
+                    remove = gr.Button(i18n("Remove"), size="sm", min_width=80, scale=0)
                     remove.click(lambda: None, None, slot, **AT_ONCE)
             rows.append(row)
-        gr.HTML("<p>Add up to three styles, then say how much of each.</p>", elem_classes="hint")
+        gr.HTML(f"<p>{i18n(HINT)}</p>", elem_classes="hint")
         tiles = thumbnails(styles, "more-styles", "Styles to add")
-        upload = gr.UploadButton("Add your own", file_types=["image"], size="sm", elem_id="own-style")
+        upload = gr.UploadButton(i18n("Add your own"), file_types=["image"], size="sm", elem_id="own-style")
 
     def add(values: Values, event: gr.SelectData) -> Updates:
         with friendly():
@@ -52,7 +57,9 @@ def lay_mix(parts: Parts, styles: Sequence[Mapping[str, str]], limits: Limits) -
         chosen = [values[slot] for slot in parts.styles]
         several = sum(map(bool, chosen)) > 1
         shown: Updates = {row: gr.update(visible=several and bool(file)) for row, file in zip(rows, chosen)}
-        labels = {share: gr.update(label=name_of(file, styles)) for share, file in zip(parts.shares, chosen) if file}
+        labels = {
+            share: gr.update(label=said(name_of(file, styles))) for share, file in zip(parts.shares, chosen) if file
+        }
         return {**shown, **labels}
 
     tiles.select(add, set(parts.styles), parts.styles[1:], **PRIVATE)

@@ -18,6 +18,7 @@ from .look import status
 from .paint import wire_run
 from .parts import AT_ONCE, PRIVATE, Updates, Values
 from .visit import BEGIN, Display, at_work, follow, lay_places, start, stop, task_of, turn
+from .words import i18n, said
 
 if TYPE_CHECKING:
     from ..studio.series import Place, Series
@@ -47,13 +48,15 @@ def nine_tab(handlers: Handlers, tabs: gr.Tabs, page: gr.Blocks) -> None:
 
 
 def lay_nine(handlers: Handlers, tabs: gr.Tabs) -> Nine:
-    gr.HTML(f"<p>{HINT}</p>", elem_classes="hint", padding=False)
-    choices = [("Nine styles", "styles"), ("This style in nine ways", "ways")][not handlers.bundled["styles"] :]
+    gr.HTML(f"<p>{i18n(HINT)}</p>", elem_classes="hint", padding=False)
+    choices = [(i18n("Nine styles"), "styles"), (i18n("This style in nine ways"), "ways")][
+        not handlers.bundled["styles"] :
+    ]
     kind = gr.Radio(choices, value=choices[0][1], show_label=False, container=False, elem_id="nine-kind")
     with gr.Row(elem_id="nine-row"):
-        go = gr.Button("Paint nine", variant="primary", elem_id="nine-run")
-        halt = gr.Button("Stop", variant="stop", elem_id="nine-stop", interactive=False)
-    state, grid = lay_places("nine", "Drafts")
+        go = gr.Button(i18n("Paint nine"), variant="primary", elem_id="nine-run")
+        halt = gr.Button(i18n("Stop"), variant="stop", elem_id="nine-stop", interactive=False)
+    state, grid = lay_places("nine", i18n("Drafts"))
     return Nine(handlers, tabs, kind, go, halt, state, grid)
 
 
@@ -118,7 +121,7 @@ def places(handlers: Handlers, values: Values, styles: Sequence[Mapping[str, str
 
     if styles is None:
         jobs = [handlers.job_of(values, **DRAFT, strength=strength, style_scale=brush) for strength, brush in WAYS]
-        return [Place(job, "Strength {:g}, brush {:g}".format(*way)) for job, way in zip(jobs, WAYS)]
+        return [Place(job, f"Strength {strength:g}, brush {brush:g}") for job, (strength, brush) in zip(jobs, WAYS)]
     others = dict.fromkeys(handlers.parts.styles)
     return [
         Place(handlers.job_of({**values, **others, handlers.parts.styles[0]: style["file"]}, **DRAFT), style["title"])
@@ -128,9 +131,9 @@ def places(handlers: Handlers, values: Values, styles: Sequence[Mapping[str, str
 
 def pictures(series: Series) -> list[tuple[str, str]]:
     """All places, with what there is in each; none before the photograph has been read."""
-    return [(place.file, place.name) for place in series.places if place.file]
+    return [(place.file, said(place.name)) for place in series.places if place.file]
 
 
 def words(series: Series) -> str:
     place = series.places[series.number]
-    return f"Painting · {100 * series.progress:.0f} % · {place.name}, {series.number + 1} of {len(series.places)}"
+    return f"Painting · {100 * series.progress:.0f} % · {place.name}, draft {series.number + 1} of {len(series.places)}"

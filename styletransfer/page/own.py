@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 
 from .parts import AT_ONCE, Parts
+from .words import i18n
 
 BUNDLED: Mapping[str, Mapping[str, float]] = {
     "Subtle": {"strength": 25, "style_scale": 0.6},
@@ -38,11 +39,11 @@ FORGET = """(name, kept) => {
 def lay_own(parts: Parts) -> Sequence[Any]:
     """Lay the choice out; returns what `wire_own` needs."""
     kept = gr.BrowserState({}, storage_key="styletransfer.settings", secret="styletransfer")  # which is no secret
-    choice = gr.Radio(list(BUNDLED), value=None, label="Preset", elem_id="preset")
+    choice = gr.Radio(bundled(), value=None, label=i18n("Preset"), elem_id="preset")
     with gr.Row(elem_id="own"):
         name = gr.Textbox(
-            label="A name for the settings of now",
-            placeholder="Keep these settings as …",
+            label=i18n("A name for the settings of now"),
+            placeholder=i18n("Keep these settings as …"),
             max_length=LONGEST_NAME,
             elem_id="own-name",
             show_label=False,
@@ -50,8 +51,8 @@ def lay_own(parts: Parts) -> Sequence[Any]:
             min_width=140,
             scale=3,
         )
-        keep = gr.Button("Keep", size="sm", elem_id="own-keep", min_width=70, scale=0)
-        forget = gr.Button("Forget", size="sm", elem_id="own-forget", min_width=70, scale=0)
+        keep = gr.Button(i18n("Keep"), size="sm", elem_id="own-keep", min_width=70, scale=0)
+        forget = gr.Button(i18n("Forget"), size="sm", elem_id="own-forget", min_width=70, scale=0)
     return kept, choice, name, keep, forget
 
 
@@ -71,7 +72,11 @@ def script(text: str, parts: Parts) -> str:
     return text.replace("BUNDLED", json.dumps(BUNDLED)).replace("FIELDS", fields).replace("MOST", str(MOST_KEPT))
 
 
+def bundled() -> list[tuple[Any, str]]:
+    return [(i18n(name), name) for name in BUNDLED]
+
+
 def offered(kept: Any) -> Any:
     """The choices there are; what comes from the browser may be anything."""
     names = [str(name)[:LONGEST_NAME] for name in kept][:MOST_KEPT] if isinstance(kept, dict) else []
-    return gr.update(choices=[*BUNDLED, *names], value=None)
+    return gr.update(choices=[*bundled(), *((name, name) for name in names)], value=None)

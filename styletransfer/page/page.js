@@ -1,7 +1,18 @@
 () => {
   // What the page does in the browser alone; it is called once, when the page is there.
   const find = selector => document.querySelector(selector)
-  const name = document.title
+  const words = gradio_config.i18n_translations?.[document.documentElement.lang]
+  if (!words) document.documentElement.lang = 'en'  // Gradio names the browser's language
+  const say = text => words?.[text] ?? text
+  const name = document.title = say(document.title)
+
+  // Gradio's own buttons have English names alone, which are seen or heard when one is reached.
+  const rename = event => {
+    const button = event.target.closest?.('button')
+    if (button?.title) button.title = say(button.title)
+    if (button?.ariaLabel && !button.closest('#canvas')) button.ariaLabel = say(button.ariaLabel)  // is looked for there
+  }
+  for (const kind of ['pointerover', 'focusin']) if (words) addEventListener(kind, rename)
 
   // The theme that was chosen last.
   const theme = localStorage.getItem('styletransfer.theme')
@@ -20,7 +31,7 @@
     if (!bar) stopped = false
     running = Boolean(bar)
   }
-  new MutationObserver(entitle).observe(document.body, {subtree: true, childList: true, attributeFilter: ['value']})
+  new MutationObserver(entitle).observe(find('#tabs'), {subtree: true, childList: true, attributeFilter: ['value']})
   addEventListener('visibilitychange', () => { if (!document.hidden && !running) document.title = name })
   addEventListener('click', event => { if (event.target.closest?.('button.stop')) stopped = true })
 
@@ -37,7 +48,7 @@
       note.stop(begin + 0.35)
       note.onended = () => { if (number) sound.close() }
     }
-    if (document.hidden && window.Notification?.permission === 'granted') new Notification(name, {body: 'Your picture is done.'})
+    if (document.hidden && window.Notification?.permission === 'granted') new Notification(name, {body: say('Your picture is done.')})
   }
 
   // Leaving the page with a picture that has not been saved asks once.
@@ -102,14 +113,18 @@
   }
   const label = element => element?.closest('.block')?.querySelector('[data-testid=block-label]')?.textContent.trim()
   const callAll = () => {
+    for (const {firstChild: title} of document.querySelectorAll('.toast-title')) {
+      const text = title?.data?.trim()
+      if (words?.[text]) title.data = `${words[text]} `
+    }
     const names = label(find('#result img'))?.split(' · ') ?? []
     document.querySelectorAll('#result img').forEach((picture, number) => call(picture, 'alt', names[number]))
     for (const picture of document.querySelectorAll('.image-frame img')) call(picture, 'alt', label(picture))
     for (const empty of document.querySelectorAll('.empty[aria-label]')) call(empty, 'role', 'img')
     for (const picture of document.querySelectorAll('.thumbnail-item img')) call(picture.parentElement, 'aria-label', picture.alt)
     for (const size of document.querySelectorAll('#canvas [aria-label$=Size], #canvas .size_picker input')) {
-      call(size, 'aria-label', 'Stroke size')
-      call(size, 'title', 'Stroke size')
+      call(size, 'aria-label', say('Stroke size'))
+      call(size, 'title', say('Stroke size'))
     }
   }
   new MutationObserver(callAll).observe(document.body, {subtree: true, childList: true, characterData: true})
@@ -130,7 +145,7 @@
     window.dispatchEvent(new MouseEvent('mouseup', at(share)))
   }
   if (line) {
-    const attributes = {role: 'slider', tabindex: 0, 'aria-label': 'Photo or painting', 'aria-valuemin': 0, 'aria-valuemax': 100}
+    const attributes = {role: 'slider', tabindex: 0, 'aria-label': say('Photo or painting'), 'aria-valuemin': 0, 'aria-valuemax': 100}
     for (const [name, value] of Object.entries(attributes)) line.setAttribute(name, value)
     tell()
     const moves = {subtree: true, attributes: true, attributeFilter: ['style']}

@@ -34,6 +34,7 @@ from .own import lay_own
 from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
 from .pictures import lay_examples, lay_pictures, wire_pictures
 from .visit import BEGIN, stop
+from .words import i18n, said
 
 BRUSH_COLORS: Any = [(color, 0.5) for color in COLORS]  # the photograph shows through
 FILES = {"png": "Save", "jpg": "Save JPEG", "webp": "Save timelapse", "mp4": "Save as MP4"}
@@ -69,20 +70,20 @@ def paint_tab(server: Server, bundled: Bundled, key: Any) -> Handlers:
 
 def lay_go(parts: Parts) -> None:
     with gr.Row(elem_id="go"):
-        parts.run = gr.Button("Paint", variant="primary", size="lg", elem_id="run")
-        parts.stop = gr.Button("Stop", variant="stop", size="lg", elem_id="stop", visible=False)
+        parts.run = gr.Button(i18n("Paint"), variant="primary", size="lg", elem_id="run")
+        parts.stop = gr.Button(i18n("Stop"), variant="stop", size="lg", elem_id="stop", visible=False)
 
 
 def lay_adjust(parts: Parts, limits: Limits) -> None:
     controls = parts.controls
-    with gr.Accordion("Adjust", open=False, elem_id="adjust"):
+    with gr.Accordion(i18n("Adjust"), open=False, elem_id="adjust"):
         parts.own = lay_own(parts)
-        controls["strength"] = slider("strength", limits, label="Strength", minimum=0, step=1)
-        controls["style_scale"] = slider("style_scale", limits, label="Brush size", minimum=0.25, step=0.05)
-        choices = [(quality.title(), quality) for quality in QUALITIES]
-        parts.quality = gr.Radio(choices, value="balanced", label="Quality", elem_id="quality")
-        controls["size"] = slider("size", limits, label="Size", minimum=128, step=32)
-        chime = gr.Checkbox(False, label="Sound when a picture is done", elem_id="chime", container=False)
+        controls["strength"] = slider("strength", limits, label=i18n("Strength"), minimum=0, step=1)
+        controls["style_scale"] = slider("style_scale", limits, label=i18n("Brush size"), minimum=0.25, step=0.05)
+        choices = [(i18n(quality.title()), quality) for quality in QUALITIES]
+        parts.quality = gr.Radio(choices, value="balanced", label=i18n("Quality"), elem_id="quality")
+        controls["size"] = slider("size", limits, label=i18n("Size"), minimum=128, step=32)
+        chime = gr.Checkbox(False, label=i18n("Sound when a picture is done"), elem_id="chime", container=False)
         chime.input(None, chime, None, js=look.KEEP_CHIME)
         parts.chime = chime
 
@@ -103,12 +104,12 @@ def lay_regions(parts: Parts, styles: Sequence[Mapping[str, str]], limits: Limit
         return brush_tiles([values[slot] for slot in parts.styles if values[slot]], styles)
 
     is_open = gr.State(False)
-    with gr.Accordion("Regions", open=False, elem_id="regions") as regions:
-        gr.HTML("<p>Choose a style, and paint where it goes.</p>", elem_classes="hint")
+    with gr.Accordion(i18n("Regions"), open=False, elem_id="regions") as regions:
+        gr.HTML(i18n.markup("regions", "<p>Choose a style, and paint where it goes.</p>"), elem_classes="hint")
         brushes = gr.HTML(js_on_load=PICK_BRUSH, elem_id="brushes")
         parts.canvas = Canvas(
             type="filepath",
-            label="Where each style goes",
+            label=i18n("Where each style goes"),
             show_label=False,
             elem_id="canvas",
             sources=(),
@@ -119,8 +120,8 @@ def lay_regions(parts: Parts, styles: Sequence[Mapping[str, str]], limits: Limit
             brush=gr.Brush(default_size=40, colors=BRUSH_COLORS, default_color=BRUSH_COLORS[0], color_mode="fixed"),
             eraser=gr.Eraser(default_size=40),
         )
-        choices = [("The photograph", "photograph"), ("Style 1", "first")]
-        parts.rest = gr.Radio(choices, value="photograph", label="Everywhere else", elem_id="rest")
+        choices = [(i18n("The photograph"), "photograph"), (i18n("Style 1"), "first")]
+        parts.rest = gr.Radio(choices, value="photograph", label=i18n("Everywhere else"), elem_id="rest")
     gr.on(
         [regions.expand, *(slot.change for slot in parts.styles)], show_brushes, set(parts.styles), brushes, **AT_ONCE
     )
@@ -133,21 +134,23 @@ def lay_regions(parts: Parts, styles: Sequence[Mapping[str, str]], limits: Limit
 def lay_expert(handlers: Handlers) -> None:
     """All other settings, what Quality and recipe set of them, and how the run goes."""
     parts, controls, limits = handlers.parts, handlers.parts.controls, handlers.server.limits
-    with gr.Accordion("Expert", open=False, elem_id="expert"):
+    with gr.Accordion(i18n("Expert"), open=False, elem_id="expert"):
         parts.details = gr.HTML(elem_id="details", elem_classes="hint")
         parts.curve = gr.HTML(elem_id="curve")
         parts.network_line = gr.HTML("<p>&nbsp;</p>", elem_id="network-line", elem_classes="hint")
         parts.recipe = gr.Dropdown(
-            list(RECIPES), value="balanced", label="Recipe", info="sets all that follows", elem_id="recipe"
+            list(RECIPES), value="balanced", label=i18n("Recipe"), info=i18n("sets all that follows"), elem_id="recipe"
         )
         controls["network"] = control("network", limits)
         controls["seed"] = control("seed", limits)
         with gr.Row():
-            random = gr.Button("Random seed", size="sm", elem_id="random", min_width=80, scale=0)
-            changed = gr.Checkbox(False, label="Only what differs from the recipe", elem_id="changed", container=False)
+            random = gr.Button(i18n("Random seed"), size="sm", elem_id="random", min_width=80, scale=0)
+            changed = gr.Checkbox(
+                False, label=i18n("Only what differs from the recipe"), elem_id="changed", container=False
+            )
         for name in EXPERT:
             if name in GROUPS:
-                gr.Markdown(f"### {GROUPS[name]}")
+                gr.Markdown(f"### {i18n(GROUPS[name])}")
             controls[name] = control(name, limits)
     given = [changed, parts.recipe, *(controls[name] for name in EXPERT)]
     changed.input(None, given, changed, js=changed_filter(EXPERT))
@@ -169,39 +172,47 @@ def lay_result(handlers: Handlers, first: Mapping[str, str]) -> None:
         slider_position=30,
         max_height=640,
         show_label=False,
-        label=handlers.names(before, [first["style"]] if first else ()),
+        label=i18n(handlers.names(before, [first["style"]] if first else ())),
         interactive=False,
         buttons=["fullscreen"],
         type="filepath",
         elem_id="result",
     )
-    parts.state = gr.HTML(look.status(EXAMPLE if first else UNPAINTED), elem_id="status", elem_classes="status")
+    parts.state = gr.HTML(look.status(i18n(EXAMPLE if first else UNPAINTED)), elem_id="status", elem_classes="status")
     able: Any = {"interactive": bool(first), "min_width": 90}
     with gr.Column(elem_id="after"):
         with gr.Row():
-            parts.keep = {"png": gr.Button(FILES["png"], elem_id="keep-png", **able)}
-            parts.more = gr.Button("Keep painting", elem_id="more", **able)
-            parts.finer = gr.Button("Enlarge", elem_id="finer", **able)
+            parts.keep = {"png": gr.Button(i18n(FILES["png"]), elem_id="keep-png", **able)}
+            parts.more = gr.Button(i18n("Keep painting"), elem_id="more", **able)
+            parts.finer = gr.Button(i18n("Enlarge"), elem_id="finer", **able)
         with gr.Row(elem_id="share"):
-            parts.keep["jpg"] = gr.Button(FILES["jpg"], size="sm", elem_id="keep-jpg", **able)
+            parts.keep["jpg"] = gr.Button(i18n(FILES["jpg"]), size="sm", elem_id="keep-jpg", **able)
             able["interactive"] = False  # a finished example has no pictures of its making
             for kind in FILMS:
-                parts.keep[kind] = gr.Button(FILES[kind], size="sm", elem_id=f"keep-{kind}", **able)
+                parts.keep[kind] = gr.Button(i18n(FILES[kind]), size="sm", elem_id=f"keep-{kind}", **able)
             able["interactive"] = bool(first)
-            parts.copy = gr.Button("Copy picture", size="sm", elem_id="copy", **able)
-            parts.send = gr.Button("Share", size="sm", elem_id="send", **able)
-            link = gr.Button("Copy link", size="sm", elem_id="link", min_width=90)
+            parts.copy = gr.Button(i18n("Copy picture"), size="sm", elem_id="copy", **able)
+            parts.send = gr.Button(i18n("Share"), size="sm", elem_id="send", **able)
+            link = gr.Button(i18n("Copy link"), size="sm", elem_id="link", min_width=90)
         with gr.Row():
-            choices = [("Painting's", "style"), ("Photo's", "content"), ("Photo's balance", "match")]
-            color = gr.Radio(choices, value="style", label="Colours", elem_id="color", scale=3, min_width=300)
+            choices = [(i18n("Painting's"), "style"), (i18n("Photo's"), "content"), (i18n("Photo's balance"), "match")]
+            color = gr.Radio(choices, value="style", label=i18n("Colours"), elem_id="color", scale=3, min_width=300)
             parts.blend = gr.Slider(
-                0, 100, 0, step=1, label="Blend with the photo", elem_id="blend", scale=2, min_width=220, buttons=[]
+                0,
+                100,
+                0,
+                step=1,
+                label=i18n("Blend with the photo"),
+                elem_id="blend",
+                scale=2,
+                min_width=220,
+                buttons=[],
             )
     parts.controls["color"] = color
     parts.said = gr.Textbox(visible="hidden")
     wire_result(handlers)
     wire_link(handlers, link)
-    parts.visit = strip([], "visit", "Results of this visit", visible=False)
+    parts.visit = strip([], "visit", i18n("Results of this visit"), visible=False)
 
 
 def wire_result(handlers: Handlers) -> None:
@@ -232,20 +243,20 @@ def wire_link(handlers: Handlers, button: gr.Button) -> None:
 def told(sentence: str | None) -> None:
     """Show what the browser answered."""
     if sentence:
-        gr.Info(html.escape(sentence), duration=4)
+        gr.Info(html.escape(said(sentence)), duration=4)
 
 
 def lay_command(parts: Parts) -> None:
-    with gr.Accordion("Settings", open=False, elem_id="settings"):
+    with gr.Accordion(i18n("Settings"), open=False, elem_id="settings"):
         parts.command = gr.Textbox(
-            label="The same picture from the command line",
+            label=i18n("The same picture from the command line"),
             interactive=False,
             lines=2,
             buttons=["copy"],
             elem_id="command",
         )
         parts.restore = gr.File(
-            label="Drop a PNG that was made here: its settings come back",
+            label=i18n("Drop a PNG that was made here: its settings come back"),
             file_types=["image"],
             height=150,
             elem_id="restore",

@@ -14,6 +14,7 @@ from .inputs import Picture
 from .look import says
 from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
 from .visit import at_work, visit_of
+from .words import i18n, said
 
 SOURCES: Any = ["upload", "clipboard", "webcam"]
 UNSHOWN = "Most browsers cannot show a TIFF in this place; it has been read, and will be painted."
@@ -37,7 +38,7 @@ def lay_picture(
     with gr.Row(elem_classes="choice"):
         with gr.Column(min_width=120):
             options: Any = {"type": "filepath", "height": 192, "buttons": []}
-            picture = Picture(file, label=label, elem_id=name, sources=sources, **options)
+            picture = Picture(file, label=i18n(label), elem_id=name, sources=sources, **options)
             parts.says[picture] = gr.HTML(elem_id=f"{name}-says", elem_classes="says")
         chosen = files.index(file) if file in files else -1
         with gr.Column(min_width=120):
@@ -61,7 +62,7 @@ def wire_pictures(handlers: Handlers) -> None:
 
 def lay_examples(handlers: Handlers) -> None:
     parts, examples = handlers.parts, handlers.bundled["results"]
-    gr.HTML("<h2>Finished examples</h2>", elem_id="try", visible=bool(examples))
+    gr.HTML(i18n.markup("try", "<h2>Finished examples</h2>"), elem_id="try", visible=bool(examples))
     pairs = thumbnails(examples, "pairs", "Finished examples")
     outputs = [*parts.after, *parts.pictures]
 
@@ -97,7 +98,7 @@ def take(handlers: Handlers, slot: Any) -> Callable[..., Updates]:
         except gr.Error as error:
             return {slot: values[handlers.parts.good[slot]], handlers.parts.says[slot]: says(error.message)}
         is_tiff = values[slot].lower().endswith((".tif", ".tiff"))
-        note = {handlers.parts.says[slot]: f"<p>{UNSHOWN}</p>"} if is_tiff else {}
+        note = {handlers.parts.says[slot]: f"<p>{said(UNSHOWN)}</p>"} if is_tiff else {}
         return {**put(handlers, values, slot, picture), **note}
 
     return take

@@ -16,6 +16,7 @@ from .handlers import Handlers
 from .look import status
 from .parts import AT_ONCE, PRIVATE, Updates
 from .visit import anew, at_work, visit_of
+from .words import said
 
 NAVIGATION = "key => [key, performance.getEntriesByType('navigation')[0]?.type ?? '']"  # `navigate`, `reload`, …
 OURS = {"content", "style", "quality", *NAMES}  # many sites add names of their own to their links
@@ -67,8 +68,10 @@ def restored(handlers: Handlers, file: str | None) -> Updates:
         config, changes = from_png(metadata, handlers.server.limits)
     blend = metadata.get("blend", 0)
     blend = blend if isinstance(blend, (int, float)) and 0 <= blend <= 100 else 0
-    text = f"The settings are back: {changes}." if changes else "The settings are back."
-    text = f"{text} Still to be given: {still_missing(metadata)}."
+    missing = still_missing(metadata)
+    text = f"The settings are back. Still to be given: {missing}."
+    if changes:
+        text = f"The settings are back: {changes}. Still to be given: {missing}."
     return {**handlers.fill(config, blend), handlers.parts.state: status(text), handlers.parts.restore: None}
 
 
@@ -77,10 +80,10 @@ def still_missing(metadata: Mapping[str, Any]) -> str:
     sizes = metadata.get("sizes")
     styles = sizes.get("styles") if isinstance(sizes, Mapping) else None
     count = len(styles) if isinstance(styles, list) else 1
-    missing = ["the photograph", "the style" if count == 1 else f"the {count} styles"]
+    given = "the style" if count == 1 else f"the {count} styles"
     if metadata.get("masked"):
-        missing.append("the regions painted on it")
-    return f"{', '.join(missing[:-1])} and {missing[-1]}"
+        return f"the photograph, {given} and the regions painted on it"
+    return f"the photograph and {given}"
 
 
 def from_query(handlers: Handlers, query: Mapping[str, str], key: Any = None) -> Updates:
@@ -88,9 +91,9 @@ def from_query(handlers: Handlers, query: Mapping[str, str], key: Any = None) ->
     pictures, recipe, config, ignored, changes = chosen(query, handlers.bundled, handlers.server.limits)
     updates = {**handlers.fill(config, recipe=recipe), **pair(handlers, pictures, key)}
     texts = [f"Not understood in the address: {', '.join(ignored)}."] if ignored else []
-    texts += [f"Changed in the address: {', '.join(changes)}."] if changes else []
+    texts += [f"Changed in the address: {'; '.join(changes)}."] if changes else []
     if texts:
-        updates[handlers.parts.state] = status(" ".join(texts))
+        updates[handlers.parts.state] = status(" ".join(map(said, texts)))
     return updates
 
 

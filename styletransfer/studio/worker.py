@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from functools import wraps
 from inspect import isgeneratorfunction
 from typing import Any, ParamSpec, TypeVar, cast
@@ -34,10 +35,12 @@ class Worker:
         self._thread = threading.current_thread()
 
     def call(self, function: Callable[..., Returned], *arguments: Any, **options: Any) -> Returned:
-        """Call the function in the thread, and return or raise what it does; directly if this is that thread."""
+        """Call the function in the thread, in the context of the caller, and return or raise what it does; directly if
+        this is that thread.
+        """
         if threading.current_thread() is self._thread:
             return function(*arguments, **options)
-        return self._pool.submit(function, *arguments, **options).result()
+        return self._pool.submit(copy_context().run, function, *arguments, **options).result()
 
 
 WORKER = Worker()
