@@ -18,12 +18,9 @@ from torch import Tensor
 
 from styletransfer import StyleTransferError, cli, extras, save_image
 from styletransfer.engine import Engine, Lost
-from styletransfer.pixels import resample, resize
-from styletransfer.video import Clip, Frame, Piece, clip, flow, scene_starts, work
+from styletransfer.pixels import resize
+from styletransfer.video import Clip, Frame, Piece, check_installed, clip, scene_starts, work
 from styletransfer.video.film import save_film
-
-av = pytest.importorskip("av", reason="no PyAV here: pip install av")
-pytest.importorskip("cv2", reason="no OpenCV here: pip install opencv-python-headless")
 
 QUICK = ["--size", "64", "--scales", "1", "--iterations", "4", "--device", "cpu", "--quiet"]
 

@@ -69,7 +69,7 @@ INSIDE = {  # a folder's own ranks
         "series": 7,
         "clip": 8,
     },
-    "video": {"clip": 0, "flow": 0, "film": 1, "paint": 1, "work": 2},
+    "video": {"clip": 0, "flow": 0, "film": 1, "paint": 1, "work": 2, "scenes": 3},
     "transfer": {"records": 0, "scales": 0, "forecast": 1, "run": 1, "loop": 2},
     "page": {
         "words": 0,
@@ -89,6 +89,7 @@ INSIDE = {  # a folder's own ranks
         "paint": 7,
         "nine": 8,
         "many": 9,
+        "video": 9,
         "presets": 7,
         "how": 7,
         "api": 7,

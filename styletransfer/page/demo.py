@@ -22,6 +22,7 @@ from .paint import paint_tab
 from .parts import AT_ONCE
 from .presets import wire_presets
 from .shared import SharedLink
+from .video import video_tab
 from .words import i18n
 
 TITLE = "Style Transfer"
@@ -57,6 +58,8 @@ def build_demo(server: Server, folder: Path) -> gr.Blocks:
                 nine_tab(handlers, tabs, page)
             with gr.Tab(i18n("Many photographs"), id="many"):
                 many_tab(handlers, page)
+            with gr.Tab(i18n("Video"), id="video"):
+                video_tab(handlers, page)
             with gr.Tab(i18n("How it works"), id="how"):
                 how_tab(server, bundled, content=paint.content, style=paint.styles[0], key=key)
             with gr.Tab(i18n("About"), id="about"):

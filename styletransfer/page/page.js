@@ -31,7 +31,7 @@
     if (!bar) stopped = false
     running = Boolean(bar)
   }
-  new MutationObserver(entitle).observe(find('#tabs'), {subtree: true, childList: true, attributeFilter: ['value']})
+  new MutationObserver(entitle).observe(document.body, {subtree: true, childList: true, attributeFilter: ['value']})
   addEventListener('visibilitychange', () => { if (!document.hidden && !running) document.title = name })
   addEventListener('click', event => { if (event.target.closest?.('button.stop')) stopped = true })
 
