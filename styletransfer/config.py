@@ -118,6 +118,13 @@ class Config:
         "relative", "scale of the style loss (all but relative are for gram)", choices=STYLE_NORMS
     )
     style_weight: float = _option(1.0, "weight of the style loss", low=0, high=1e15)
+    # Chosen by eye at 384 px, with a Gram loss of weight 1 beside it.
+    nearest_weight: float = _option(
+        0.0,
+        "weight of the distance to the style's most similar features, at scales of the same size as the one before",
+        low=0,
+        high=1e15,
+    )
     # With layers as deep as relu5_1 one octave has the painting's large strokes, too; three cost a third more time.
     octaves: int = _option(
         1, "sizes of the picture (1, 1/2, 1/4 ...) at which style is matched: larger strokes", low=1, high=6

@@ -147,7 +147,13 @@ CROWSON = _published(
 RECIPES = {
     "draft": Config(iterations=(20, 24, 10)),
     "balanced": Config(),
-    "best": Config(iterations=(80, 80, 100)),
+    # The pictures of both halves of the schedule end with nearest neighbours, found anew every ten or twenty steps.
+    "best": Config(
+        scales=(0.25, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0),
+        iterations=(80, 60, 20, 40, 10, 10, 10),
+        nearest_weight=1.0,
+        content_weight=0.1,
+    ),
     "gatys": GATYS,
     "keras": KERAS,
     "tensorflow": TENSORFLOW,
