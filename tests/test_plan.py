@@ -61,7 +61,10 @@ def test_with_tiles_the_maps_cost_the_same_at_every_size(network: Network) -> No
 
 
 def test_the_estimate_is_linear_in_steps_and_pixels(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan.timing, "_seconds_of_evaluation", lambda network, config, size: 1e-6 * size[0] * size[1])
+    def seconds_of_evaluation(network: Network, config: Config, size: tuple[int, int], matched: bool) -> float:
+        return (2e-6 if matched else 1e-6) * size[0] * size[1]
+
+    monkeypatch.setattr(plan.timing, "_seconds_of_evaluation", seconds_of_evaluation)
     monkeypatch.setattr(plan.timing, "_seconds_of_pass", lambda: 0.0)
     config = replace(CONFIG, optimizer="adam")
     one = estimate_seconds(network, config, [((100, 100), 9)])
@@ -69,6 +72,7 @@ def test_the_estimate_is_linear_in_steps_and_pixels(network: Network, monkeypatc
     assert estimate_seconds(network, config, [((200, 200), 9)]) == pytest.approx(4 * one)
     assert estimate_seconds(network, config, [((100, 100), 9), ((200, 200), 9)]) == pytest.approx(5 * one)
     assert estimate_seconds(network, config, [((200, 200), 9)], tile=64) > plan.timing.TILED_COST * 4 * one
+    assert estimate_seconds(network, config, [((100, 100), 9), ((100, 100), 9)]) == pytest.approx(3 * one)  # repeated
 
 
 def test_an_evaluation_is_timed_once_for_settings_that_cost_the_same(

@@ -57,7 +57,7 @@ def _overlap(network: Network, config: Config, size: Size, tile: int) -> float:
     return sum(part.area for part in tiles_of(size, tile, stride, halo)) / (size[0] * size[1])
 
 
-def _seconds_of_evaluation(network: Network, config: Config, size: Size, matched: bool) -> float:
+def _seconds_of_evaluation(network: Network, config: Config, size: Size, matched: bool = False) -> float:
     """Timed once for each network, size and settings that change the work; a weight of 0, or a strength of 0 or 100,
     leaves a term out. matched: with nearest neighbours.
     """
