@@ -56,6 +56,8 @@ def test_with_tiles_the_maps_cost_the_same_at_every_size(network: Network) -> No
     for side in (1024, 2048):
         pictures = side * side * 3 * 8 * (2 + plan.memory.ADAM_PICTURES)
         targets = network.width("relu4_2") * (side // 8) ** 2 * 8
+        for block in range(1, 5):  # the nearest neighbours at scales of the same size
+            targets += network.width(f"relu{block + 1}_1") * (side >> block) ** 2 * 8
         parts.append(memory_needed(network, config, (side, side), 256) - pictures - targets)
     assert parts[0] == parts[1] > 0
 

@@ -74,7 +74,8 @@ def memory_needed(network: Network, config: Config, size: Size, tile_side: int, 
     stride, halo = max(network.reach(layer) for layer in layers)
     largest = max(tile.area for tile in tiles_of(size, tile_side, stride, halo))
     picture = 3 * size[0] * size[1] * network.mean.element_size()
-    kept = [*contents, *(matched_layers(network, style_layers) if weights.nearest else ())]
+    is_matched = weights.nearest and len(set(config.scales)) < len(config.scales)
+    kept = [*contents, *(matched_layers(network, style_layers) if is_matched else ())]
     values: int = sum(network.width(layer) * size[0] * size[1] // network.reach(layer)[0] ** 2 for layer in kept)
     targets = values * network.features[0].weight.element_size()
     pictures = 2 * config.history + LBFGS_PICTURES if config.optimizer == "lbfgs" else 2 + ADAM_PICTURES
