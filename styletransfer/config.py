@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -36,10 +37,10 @@ KEEPS = ("best", "last")
 COLORS = ("style", "content", "match")
 STYLE_COLORS = ("keep", "match")
 
-# Default steps at each scale, for VGG-19 and for the compact network. Large shapes come about at the coarse scales,
-# where a step costs little: beside 12 and 16 steps there, 32 and 40 paint clear swirls into a sky. Judged by VGG-19,
-# three pairs' loss is then 0.068 after 40 full-size steps, as it was after 54.
+# Default steps at each size, for VGG-19 and for the compact network. Large shapes come about at the coarse scales,
+# where a step costs little: beside 12 and 16 steps there, 32 and 40 paint clear swirls into a sky.
 STEPS, COMPACT_STEPS = (32, 40, 64), (32, 40, 40)
+REPEATED = 10  # of them, the last ones, at a scale that repeats a size: its nearest neighbours stand still
 
 LONGEST_SEQUENCE = 100  # the networks have 16 convolutions
 LONGEST_TEXT = 4096  # a path's limit on most systems
@@ -105,8 +106,9 @@ class Config:
     )
     # Relative: |F-P|^2 / |P|^2, so that a weight means the same for every picture size and network.
     content_norm: str = _option("relative", "scale of the content loss", choices=CONTENT_NORMS)
-    # Chosen by eye at 384 px among 0.02, 0.05 and 0.1: a face stays a face, and a sky is repainted.
-    content_weight: float = _option(0.05, "weight of the content loss", low=0, high=1e15)
+    # Chosen by eye at 384 px: a face stays a face, and a sky is repainted. Nearest neighbours need more of it than Gram
+    # matrices alone, which looked best with 0.05.
+    content_weight: float = _option(0.08, "weight of the content loss", low=0, high=1e15)
     style_layers: tuple[str, ...] = _option(
         (), "layers whose statistics are matched; empty: the network's own choice", item=str
     )
@@ -118,6 +120,13 @@ class Config:
         "relative", "scale of the style loss (all but relative are for gram)", choices=STYLE_NORMS
     )
     style_weight: float = _option(1.0, "weight of the style loss", low=0, high=1e15)
+    # Chosen by eye at 384 px: with more of it, flat areas lose their strokes.
+    nearest_weight: float = _option(
+        0.7,
+        "weight of the distance to the style's most similar features, at scales of the same size as the one before",
+        low=0,
+        high=1e15,
+    )
     # With layers as deep as relu5_1 one octave has the painting's large strokes, too; three cost a third more time.
     octaves: int = _option(
         1, "sizes of the picture (1, 1/2, 1/4 ...) at which style is matched: larger strokes", low=1, high=6
@@ -146,7 +155,12 @@ class Config:
 
     # --- the course of the optimisation
     size: int | str = _option(512, "long side of the result in pixels, or original", low=16, high=32768)
-    scales: tuple[float, ...] = _option((0.25, 0.5, 1.0), "coarse to fine: fractions of the size", low=0.01, high=1)
+    scales: tuple[float, ...] = _option(
+        (0.25, 0.5, 0.5, 1.0, 1.0),
+        "coarse to fine: fractions of the size; where one repeats, nearest neighbours are compared, too",
+        low=0.01,
+        high=1,
+    )
     iterations: tuple[int, ...] = _option(
         (),
         "steps at each scale; the last number serves the rest; empty: the network's own choice",
@@ -217,9 +231,15 @@ class Config:
             raise StyleTransferError(f"scales must rise and end at 1, like 0.25,0.5,1: got {_shown(self.scales)}")
 
     def steps(self, default: tuple[int, ...] = STEPS) -> tuple[int, ...]:
-        """Steps at each of the scales; `default` are the network's own, used where `iterations` is empty."""
-        steps = self.iterations or default
-        return (steps + steps[-1:] * len(self.scales))[: len(self.scales)]
+        """Steps at each of the scales; `default`: the network's own at each size, used where `iterations` is empty."""
+        if self.iterations:
+            return _filled(self.iterations, len(self.scales))
+        counts = Counter(self.scales)  # in the order of the scales
+        steps: list[int] = []
+        for total, count in zip(_filled(default, len(counts)), counts.values()):
+            repeated = min(REPEATED, total // count)
+            steps += [total - (count - 1) * repeated, *[repeated] * (count - 1)]
+        return tuple(steps)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as plain JSON values (tuples become lists)."""
@@ -238,6 +258,11 @@ class Config:
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
         return cls(**given)
+
+
+def _filled(steps: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """So many steps, of which the last number serves the rest."""
+    return (steps + steps[-1:] * count)[:count]
 
 
 def changes_since(metadata: Mapping[str, Any]) -> str:

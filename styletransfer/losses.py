@@ -75,7 +75,7 @@ class _SumsWithPassthrough(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, guide: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         ctx.save_for_backward(features, guide)
         ctx.set_materialize_grads(False)
-        rows = _rows(widen(features))
+        rows = rows_of(widen(features))
         weighted = rows if guide is None else rows * guide.reshape(-1, 1)
         whole = len(rows) // BLOCK * BLOCK
         blocks = weighted[:whole].unflatten(0, (-1, BLOCK)), rows[:whole].unflatten(0, (-1, BLOCK))
@@ -91,11 +91,11 @@ class _SumsWithPassthrough(torch.autograd.Function):
         # A gradient in bfloat16 gains nothing from wider factors, which cost three copies of the maps. float16 has too
         # small a range for them.
         exact = widen if features.dtype == torch.float16 else lambda values: values
-        rows = _rows(exact(features))
+        rows = rows_of(exact(features))
         weighted = rows if guide is None else rows * guide.reshape(-1, 1).to(rows.dtype)
         if onward is None:
             onward = torch.zeros_like(features)
-        gradient = _rows(exact(onward))  # a view of it, but for float16
+        gradient = rows_of(exact(onward))  # a view of it, but for float16
         if second is not None:
             gradient.addmm_(weighted, (second + second.T).to(rows.dtype))
         if first is not None:
@@ -103,7 +103,7 @@ class _SumsWithPassthrough(torch.autograd.Function):
         return gradient.view(*features.shape[-2:], -1).permute(2, 0, 1)[None].to(features.dtype), None
 
 
-def _rows(features: Tensor) -> Tensor:
+def rows_of(features: Tensor) -> Tensor:
     """Features (1, C, h, w) by position, (h w, C): a view where memory is channels-last."""
     return features.permute(0, 2, 3, 1).flatten(0, 2)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from .config import Config
 from .features import Network, wanted_layers
 from .losses import Moments, content_scale, mix, style_loss, temporal_loss, total_variation, widen, widest
+from .nearest import Matches, drawn, find_matches
 from .parts import Part, content_inside, measured
 from .pixels import Size, halve, size_of
 from .tiles import Map, Sums, Tile, summed, tiles_of
@@ -40,17 +41,26 @@ class TermWeights(NamedTuple):
 
     content: float
     style: float
+    nearest: float
     tv: float
     temporal: float
 
 
 def term_weights(config: Config) -> TermWeights:
     """The terms' weights at this strength: geometric in between; at 100 there is no content, at 0 nothing else."""
+    if config.strength == 0:
+        return TermWeights(config.content_weight, 0.0, 0.0, 0.0, 0.0)
     tilt = STRENGTH_RATIO ** ((config.strength - 50) / 50)
     content = 0.0 if config.strength == 100 else config.content_weight / max(1.0, tilt)
-    style = 0.0 if config.strength == 0 else config.style_weight * min(1.0, tilt)
-    others = (config.tv_weight, config.temporal_weight) if config.strength > 0 else (0.0, 0.0)
-    return TermWeights(content, style, *others)
+    style, nearest = config.style_weight * min(1.0, tilt), config.nearest_weight * min(1.0, tilt)
+    return TermWeights(content, style, nearest, config.tv_weight, config.temporal_weight)
+
+
+def matched_layers(network: Network, style_layers: Iterable[str]) -> list[str]:
+    """The layers whose nearest neighbours are compared: all but those at full size, which would be most of the search
+    and say little more than the pixels' colours.
+    """
+    return [layer for layer in style_layers if network.reach(layer)[0] > 1]
 
 
 StyleMoments = list[dict[str, Moments]]  # a style picture's, by octave and layer
@@ -58,12 +68,13 @@ StyleMoments = list[dict[str, Moments]]  # a style picture's, by octave and laye
 
 @dataclass(frozen=True)
 class Region:
-    """Where some of the styles go: a mask (1, 1, H, W) in [0, 1] (None: everywhere), its share of the area, and the
-    moments wanted there, by octave and layer.
+    """Where some of the styles go: a mask (1, 1, H, W) in [0, 1] (None: everywhere), its share of the area, the weight
+    of each style there, and the moments wanted there, by octave and layer.
     """
 
     mask: Tensor | None
     share: float
+    weights: Sequence[float]
     targets: StyleMoments
 
 
@@ -83,14 +94,17 @@ class Anchor(NamedTuple):
 
 
 class Objective:
-    """Content + style + total variation + temporal loss at one size, for one network; targets are computed once, here.
+    """Content + style + nearest neighbours + total variation + temporal loss at one size, for one network; targets are
+    computed once, here.
 
     `content` (1, 3, H, W) or None, `styles` any number of (1, 3, h, w) with their mix in `config.style_weights`. A term
     that has no picture or whose weight is 0 is not built. `style_targets` of an earlier objective with the same styles,
     settings and network spare computing them again. `masks`, one (1, 1, h, w) in [0, 1] a style, give each style a
     region of its own, in which its statistics are matched (Gatys et al. 2017, section 4); styles whose mask is None
-    share what the others leave. `anchor` is what the temporal loss compares with. `tile` is the side of the parts that
-    are computed at a time, in pixels; 0: all at once; `mapped`, like Python's `map`, calls what computes them.
+    share what the others leave. `start` (1, 3, H, W) is the picture whose features' nearest neighbours among the
+    styles' are found; without it that term is not built. `anchor` is what the temporal loss compares with. `tile` is
+    the side of the parts that are computed at a time, in pixels; 0: all at once; `mapped`, like Python's `map`, calls
+    what computes them.
     """
 
     def __init__(
@@ -102,6 +116,7 @@ class Objective:
         style_targets: list[StyleMoments] | None = None,
         *,
         masks: Sequence[Tensor | None] | None = None,
+        start: Tensor | None = None,
         anchor: Anchor | None = None,
         tile: int = 0,
         mapped: Map = map,
@@ -120,7 +135,7 @@ class Objective:
         self._octaves: dict[Size, list[Octave]] = {}
         with torch.no_grad():
             if content is not None and self.content_weights:
-                self.content_targets = self._content_maps(content)
+                self.content_targets = self._maps(content, self.content_weights)
                 self.content_scales = {
                     layer: content_scale(target, config.content_norm, network.channels(layer))
                     for layer, target in self.content_targets.items()
@@ -129,6 +144,10 @@ class Objective:
                 self.style_targets = [self._style_moments(style) for style in styles]
             self.regions = self._regions(masks) if self.style_targets and self.style_weights else []
             self._divide_by_own_amounts(content, styles, weights)
+            self.matches: dict[str, list[Matches]] = {}
+            if start is not None and self.regions and weights.nearest:
+                self.matches = self._matches(start, styles)
+            self.nearest_weight = weights.nearest / max(1, len(self.matches))
 
     # --- targets
 
@@ -154,7 +173,7 @@ class Objective:
         if share < 1 and config.content_norm == "relative":
             for layer, scale in self.content_scales.items():
                 target = self.content_targets[layer]
-                maps = [self._content_maps(style)[layer] for style in styles]
+                maps = [self._maps(style, [layer])[layer] for style in styles]
                 energies = [widen(values).square().sum() / values[0, 0].numel() for values in maps]
                 energy = torch.stack(energies).mean() * target[0, 0].numel()
                 self.content_scales[layer] = share * scale + (1 - share) * energy
@@ -167,20 +186,20 @@ class Objective:
         variations = [float(_mean_variation(picture, self.config.tv)) for picture in pictures]
         return sum(variations) / max(1, len(variations))
 
-    def _content_maps(self, content: Tensor) -> dict[str, Tensor]:
-        """The content's activations, whole, in the number format that the network computes."""
+    def _maps(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
+        """A picture's activations, whole, in the number format that the network computes."""
         maps: dict[str, Tensor] = {}
-        layers = tuple(self.content_weights)
-        tiles = self._tiles(size_of(content), layers)
+        layers = tuple(layers)
+        tiles = self._tiles(size_of(image), layers)
         mapped = self.mapped if len(tiles) > 1 else map
-        pieces = (tile.outside(content) for tile in tiles)
+        pieces = (tile.outside(image) for tile in tiles)
         for tile, maps_inside in zip(
             tiles, mapped(content_inside, repeat(self.network), pieces, tiles, repeat(layers))
         ):
             for layer, inside in maps_inside.items():
                 stride = self.network.reach(layer)[0]
                 if layer not in maps:
-                    height, width = (length // stride for length in size_of(content))
+                    height, width = (length // stride for length in size_of(image))
                     shape = 1, inside.shape[1], height, width
                     maps[layer] = inside.new_empty(shape).to(memory_format=torch.channels_last)  # as the features are
                 tile.of_whole(maps[layer], stride).copy_(inside)
@@ -201,21 +220,43 @@ class Objective:
         """Each masked style in its own region, the others mixed in what is left; without masks one region."""
         weights = self.config.style_weights or (1.0,) * len(self.style_targets)
         if masks is None:
-            return [Region(None, 1.0, _mixed(self.style_targets, weights))]
+            return [Region(None, 1.0, weights, _mixed(self.style_targets, weights))]
+        numbers = range(len(masks))
         regions = [
-            Region(mask, float(mask.mean()), targets)
-            for mask, targets in zip(masks, self.style_targets)
+            Region(mask, float(mask.mean()), [float(other == number) for other in numbers], targets)
+            for number, mask, targets in zip(numbers, masks, self.style_targets)
             if mask is not None
         ]
         others = [index for index, mask in enumerate(masks) if mask is None]
         if others:
             targets = _mixed([self.style_targets[index] for index in others], [weights[index] for index in others])
+            shares = [weights[number] if number in others else 0.0 for number in numbers]
             painted = (
                 torch.stack([region.mask for region in regions if region.mask is not None]).sum(0) if regions else None
             )
             mask = None if painted is None else (1 - painted).clamp_min(0)
-            regions.append(Region(mask, 1.0 if mask is None else float(mask.mean()), targets))
+            regions.append(Region(mask, 1.0 if mask is None else float(mask.mean()), shares, targets))
         return [region for region in regions if region.share > 0]
+
+    def _matches(self, start: Tensor, styles: Sequence[Tensor]) -> dict[str, list[Matches]]:
+        """Each region's matches, by layer."""
+        layers = matched_layers(self.network, self.style_weights)
+        if not layers:
+            return {}
+        generator = torch.Generator().manual_seed(self.config.seed)
+        features, size = self._maps(start, layers), size_of(start)
+        style_features = [self._maps(style, layers) for style in styles]
+        return {
+            layer: [
+                find_matches(
+                    features[layer],
+                    drawn([maps[layer] for maps in style_features], region.weights, generator),
+                    self._guide(region, size, layer)[0],
+                )
+                for region in self.regions
+            ]
+            for layer in layers
+        }
 
     # --- value and gradient
 
@@ -231,6 +272,7 @@ class Objective:
     def _terms(self, image: Tensor) -> dict[str, Tensor]:
         contents: dict[str, Tensor] = {}
         styles: dict[str, Tensor] = {}
+        nearest: dict[str, Tensor] = {}
         levels = self._pyramid(image) if self.regions else [image]
         levels = levels[: max((len(region.targets) for region in self.regions), default=1)]
         for number, (level, octave) in enumerate(zip(levels, self._octaves_of(image, len(levels)))):
@@ -253,7 +295,9 @@ class Objective:
                     losses.append(share * self.style_weights[layer] * loss)
                 if losses:
                     styles[name] = torch.stack(losses).sum()
-        terms = {**contents, **styles}
+                if number == 0 and layer in self.matches:
+                    nearest[f"nearest/{layer}"] = self.nearest_weight * self._distance(sums, layer, counts)
+        terms = {**contents, **styles, **nearest}
         if self.tv_weight:
             terms["tv/pixels"] = self.tv_weight * self._variation(image)
         if self.anchor is not None:
@@ -271,6 +315,15 @@ class Objective:
             pixels=level.shape[-2] * level.shape[-1],
             channels=self.network.channels(layer),
         )
+
+    def _distance(self, sums: Sums, layer: str, counts: Sequence[float]) -> Tensor:
+        """The mean cosine distance of a layer's positions from their matches, over all regions."""
+        similar = [
+            region.share * (1 - sums[f"{layer}/nearest/{place}"] / count)
+            for place, (region, count) in enumerate(zip(self.regions, counts))
+            if count
+        ]
+        return torch.stack(similar).sum()
 
     def _moments(self, sums: Sums, layer: str, region: int, count: float) -> Moments:
         first, second = (sums[f"{layer}/{moment}/{region}"] for moment in ("first", "second"))
@@ -299,13 +352,19 @@ class Objective:
         layers = list(self.style_weights) if self.regions else []
         guides = {layer: [self._guide(region, size, layer) for region in self.regions] for layer in layers}
         deepest = [*contents, *layers]
-        parts = [self._part(tile, contents, guides) for tile in (self._tiles(size, deepest) if deepest else [])]
+        matches = {} if octave else self.matches
+        tiles = self._tiles(size, deepest) if deepest else []
+        parts = [self._part(tile, contents, guides, matches) for tile in tiles]
         return Octave(parts, {layer: [count for _, count in pairs] for layer, pairs in guides.items()})
 
     def _part(
-        self, tile: Tile, contents: Mapping[str, Tensor], guides: Mapping[str, Sequence[tuple[Tensor | None, float]]]
+        self,
+        tile: Tile,
+        contents: Mapping[str, Tensor],
+        guides: Mapping[str, Sequence[tuple[Tensor | None, float]]],
+        matches: Mapping[str, Sequence[Matches]],
     ) -> Part:
-        """A tile with its views of the content's maps and of the guides."""
+        """A tile with its views of the content's maps, of the guides and of the matches."""
 
         def here(maps: Tensor | None, layer: str) -> Any:
             return None if maps is None else tile.of_whole(maps, self.network.reach(layer)[0])
@@ -314,6 +373,7 @@ class Objective:
             tile,
             {layer: here(maps, layer) for layer, maps in contents.items()},
             {layer: [here(guide, layer) for guide, _ in pairs] for layer, pairs in guides.items()},
+            {layer: [Matches(here(m.target, layer), m.center) for m in group] for layer, group in matches.items()},
         )
 
     def _guide(self, region: Region, size: Size, layer: str) -> tuple[Tensor | None, float]:

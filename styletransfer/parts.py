@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -11,18 +11,21 @@ from torch import Tensor
 
 from .features import Network
 from .losses import squared_error, sums_with_passthrough
+from .nearest import Matches, similarity
 from .tiles import Sums, Tile
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A tile with what its sums depend on, by layer: the content's maps inside it, and each region's guide (None:
-    everywhere). Both are views of the whole picture's; pickled are the tile's own values alone.
+    """A tile with what its sums depend on, by layer: the content's maps inside it, each region's guide (None:
+    everywhere), and each region's nearest neighbours. All are views of the whole picture's; pickled are the tile's own
+    values alone.
     """
 
     tile: Tile
     contents: Mapping[str, Tensor]
     guides: Mapping[str, Sequence[Tensor | None]]
+    matches: Mapping[str, Sequence[Matches]] = field(default_factory=dict)
 
     def outside(self, image: Tensor) -> Tensor:
         return self.tile.outside(image)
@@ -32,12 +35,16 @@ class Part:
         guides = {
             layer: [None if guide is None else guide.clone() for guide in group] for layer, group in self.guides.items()
         }
-        return {"tile": self.tile, "contents": contents, "guides": guides}
+        matches = {
+            layer: [Matches(match.target.clone(), match.center) for match in group]
+            for layer, group in self.matches.items()
+        }
+        return {"tile": self.tile, "contents": contents, "guides": guides, "matches": matches}
 
 
 def measured(network: Network, piece: Tensor, part: Part) -> Sums:
     """The additive sums of one tile: `LAYER/error` is a content layer's squared error, `LAYER/first/N` (C,) and
-    `LAYER/second/N` (C, C) are a style layer's moments in region N.
+    `LAYER/second/N` (C, C) are a style layer's moments in region N, `LAYER/nearest/N` its cosines to its matches.
     """
     sums: Sums = {}
 
@@ -46,6 +53,9 @@ def measured(network: Network, piece: Tensor, part: Part) -> Sums:
         if layer in part.contents:
             inside = network.project(layer, part.tile.of_own(maps, stride))
             sums[f"{layer}/error"] = squared_error(inside, part.contents[layer])
+        for place, matches in enumerate(part.matches.get(layer, ())):
+            inside = network.project(layer, part.tile.of_own(maps, stride))
+            sums[f"{layer}/nearest/{place}"] = similarity(inside, matches)
         for place, guide in enumerate(part.guides.get(layer, ())):
             inside = part.tile.of_own(maps, stride)
             onward, first, second = sums_with_passthrough(inside, guide)

@@ -15,7 +15,7 @@ FIVE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 ONE_EACH = (1.0,) * 5
 FIFTHS = (0.2,) * 5
 
-_published = partial(Config, octaves=1, tv_weight=0.0, preconditioner="none")  # these are ours
+_published = partial(Config, octaves=1, nearest_weight=0.0, tv_weight=0.0, preconditioner="none")  # these are ours
 
 # Gatys, Ecker and Bethge 2015, 2016: content 1/2 sum (F-P)^2, the paper's alpha : beta = 1 : 1e3.
 GATYS = _published(
@@ -145,9 +145,15 @@ CROWSON = _published(
 )
 
 RECIPES = {
-    "draft": Config(iterations=(20, 24, 10)),
+    "draft": Config(scales=(0.25, 0.5, 0.5, 1.0), iterations=(20, 18, 8, 10)),
     "balanced": Config(),
-    "best": Config(iterations=(80, 80, 100)),
+    # The nearest neighbours at full size are found three times, each time from a better picture.
+    "best": Config(
+        scales=(0.25, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0),
+        iterations=(80, 60, 20, 40, 10, 10, 10),
+        content_weight=0.1,
+        nearest_weight=1.0,
+    ),
     "gatys": GATYS,
     "keras": KERAS,
     "tensorflow": TENSORFLOW,

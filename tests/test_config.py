@@ -260,10 +260,22 @@ def test_what_holds_no_settings_is_one_sentence(junk: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "steps"), [((), (7, 8, 8)), ((5,), (5, 5, 5)), ((5, 6), (5, 6, 6)), ((1, 2, 3, 4), (1, 2, 3))]
+    ("given", "steps"), [((), (7, 40, 40)), ((5,), (5, 5, 5)), ((5, 6), (5, 6, 6)), ((1, 2, 3, 4), (1, 2, 3))]
 )
 def test_every_scale_has_its_steps(given: tuple[int, ...], steps: tuple[int, ...]) -> None:
-    assert Config(iterations=given).steps((7, 8)) == steps
+    assert Config(scales=(0.25, 0.5, 1.0), iterations=given).steps((7, 40)) == steps
+
+
+@pytest.mark.parametrize(
+    ("scales", "steps"),
+    [
+        ((0.25, 0.5, 0.5, 1.0, 1.0), (7, 30, 10, 30, 10)),
+        ((0.5, 1.0, 1.0, 1.0, 1.0, 1.0), (7, 8, 8, 8, 8, 8)),
+        ((1.0, 1.0), (4, 3)),
+    ],
+)
+def test_scales_of_one_size_share_its_steps(scales: tuple[float, ...], steps: tuple[int, ...]) -> None:
+    assert Config(scales=scales).steps((7, 40)) == steps
 
 
 @pytest.mark.parametrize(

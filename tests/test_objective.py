@@ -148,9 +148,11 @@ def test_no_step_uses_float64_on_mps_which_has_none(
 
 
 def test_strength_has_known_weights_at_its_marks() -> None:
-    config = replace(CONFIG, content_weight=2.0, style_weight=3.0, tv_weight=0.5, temporal_weight=0.25)
+    config = replace(
+        CONFIG, content_weight=2.0, style_weight=3.0, nearest_weight=4.0, tv_weight=0.5, temporal_weight=0.25
+    )
     weights = {strength: term_weights(replace(config, strength=strength)) for strength in (0, 50, 100)}
-    assert weights == {0: (2.0, 0.0, 0.0, 0.0), 50: (2.0, 3.0, 0.5, 0.25), 100: (0.0, 3.0, 0.5, 0.25)}
+    assert weights == {0: (2.0, 0.0, 0.0, 0.0, 0.0), 50: (2.0, 3.0, 4.0, 0.5, 0.25), 100: (0.0, 3.0, 4.0, 0.5, 0.25)}
 
 
 @given(st.floats(0.01, 99.9), st.floats(0.01, 99.9))
@@ -469,12 +471,13 @@ def test_a_style_without_a_mask_takes_the_rest(network: Network) -> None:
 )
 def test_tiled_is_untiled(height: int, width: int, tile: int, masked: bool, octaves: int) -> None:
     network = random_network(Design(SMALL), (*FIVE, "relu4_2"))
-    config = replace(CONFIG, octaves=octaves)
+    config = replace(CONFIG, octaves=octaves, nearest_weight=2.0)
     size = height, width
     masks = [half_mask(*size), None] if masked else None
     content, styles, image = picture(1, *size), [picture(2, 80, 70), picture(4, *size)], picture(3, *size)
-    whole = Objective(network, config, content, styles, masks=masks)(image)
-    tiled = Objective(network, config, content, styles, masks=masks, tile=tile)(image)
+    options: dict[str, Any] = {"masks": masks, "start": picture(5, *size)}
+    whole = Objective(network, config, content, styles, **options)(image)
+    tiled = Objective(network, config, content, styles, tile=tile, **options)(image)
     assert float((tiled.gradient - whole.gradient).norm()) <= 1e-9 * float(whole.gradient.norm())
     assert list(tiled.terms) == list(whole.terms)
     for name, value in whole.terms.items():

@@ -56,12 +56,17 @@ def test_with_tiles_the_maps_cost_the_same_at_every_size(network: Network) -> No
     for side in (1024, 2048):
         pictures = side * side * 3 * 8 * (2 + plan.memory.ADAM_PICTURES)
         targets = network.width("relu4_2") * (side // 8) ** 2 * 8
+        for block in range(1, 5):  # the nearest neighbours at scales of the same size
+            targets += network.width(f"relu{block + 1}_1") * (side >> block) ** 2 * 8
         parts.append(memory_needed(network, config, (side, side), 256) - pictures - targets)
     assert parts[0] == parts[1] > 0
 
 
 def test_the_estimate_is_linear_in_steps_and_pixels(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan.timing, "_seconds_of_evaluation", lambda network, config, size: 1e-6 * size[0] * size[1])
+    def seconds_of_evaluation(network: Network, config: Config, size: tuple[int, int], matched: bool) -> float:
+        return (2e-6 if matched else 1e-6) * size[0] * size[1]
+
+    monkeypatch.setattr(plan.timing, "_seconds_of_evaluation", seconds_of_evaluation)
     monkeypatch.setattr(plan.timing, "_seconds_of_pass", lambda: 0.0)
     config = replace(CONFIG, optimizer="adam")
     one = estimate_seconds(network, config, [((100, 100), 9)])
@@ -69,6 +74,7 @@ def test_the_estimate_is_linear_in_steps_and_pixels(network: Network, monkeypatc
     assert estimate_seconds(network, config, [((200, 200), 9)]) == pytest.approx(4 * one)
     assert estimate_seconds(network, config, [((100, 100), 9), ((200, 200), 9)]) == pytest.approx(5 * one)
     assert estimate_seconds(network, config, [((200, 200), 9)], tile=64) > plan.timing.TILED_COST * 4 * one
+    assert estimate_seconds(network, config, [((100, 100), 9), ((100, 100), 9)]) == pytest.approx(3 * one)  # repeated
 
 
 def test_an_evaluation_is_timed_once_for_settings_that_cost_the_same(

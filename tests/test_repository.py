@@ -31,6 +31,7 @@ RANKS = {
     "images": 2,
     "losses": 2,
     "features": 3,
+    "nearest": 3,
     "tiles": 2,
     "start": 2,
     "parts": 4,

@@ -39,7 +39,7 @@ from ..video import (
     Work,
     check_installed,
     digest_of,
-    further_steps,
+    further_config,
     paint_scene,
     scan,
     scenes_of,
@@ -214,10 +214,11 @@ def _clip(source: Path, options: argparse.Namespace) -> Clip:
 def _estimate(job: Job, scenes: Sequence[Scene], size: Size, config: Config, network: Network) -> str:
     """What a clip will take, in a line."""
     plan = make_plan(network, config, size)
-    first = [(scale.size, scale.iterations) for scale in schedule(config, size, network)]
-    further = [(size, further_steps(config, first[-1][1]))]
     frames = sum(len(scene.times) for scene in scenes)
-    seconds = [estimate_seconds(network, config, scales, plan.tile) for scales in (first, further)]
+    seconds = []
+    for settings in (config, further_config(config, network)):
+        scales = [(scale.size, scale.iterations) for scale in schedule(settings, size, network)]
+        seconds.append(estimate_seconds(network, settings, scales, plan.tile))
     total = len(scenes) * seconds[0] + (frames - len(scenes)) * seconds[1]
     counts = f"{frames} frames of {size[1]}x{size[0]}, {len(scenes)} scene{'s' if len(scenes) > 1 else ''}"
     each = f"{seconds[0]:.1f} s for a scene's first frame, {seconds[1]:.1f} s for a further one"

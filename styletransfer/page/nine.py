@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SIZE = 192
 STRENGTHS, BRUSHES = (30.0, 50.0, 75.0), (0.5, 1.0, 1.6)
 WAYS = tuple((strength, brush) for strength in STRENGTHS for brush in BRUSHES)
-DRAFT = {**{name: getattr(RECIPES["draft"], name) for name in QUALITY}, "size": SIZE, "iterations": (30, 20, 10)}
+DRAFT = {**{name: getattr(RECIPES["draft"], name) for name in QUALITY}, "size": SIZE}
 PICKED = "strength", "style_scale"  # settings of a draft that is picked
 HINT = "The photograph of the Paint tab, painted small. Pick the one that you like: it is painted in full."
 PICK = "Pick the one that you like: it is painted in full."

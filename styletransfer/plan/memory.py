@@ -14,7 +14,7 @@ from torch import nn
 
 from ..config import Config
 from ..features import FactoredConv2d, Network, wanted_layers
-from ..objective import term_weights
+from ..objective import matched_layers, term_weights
 from ..pixels import Size
 from ..tiles import tiles_of
 from .system import available_memory, resident_memory
@@ -67,17 +67,19 @@ def memory_needed(network: Network, config: Config, size: Size, tile_side: int, 
     """Bytes that a step at (H, W) needs at its peak, on top of what the process holds before."""
     content_layers, style_layers = wanted_layers(config, network.design)
     weights = term_weights(config)
-    layers = [*(content_layers if content and weights.content else ()), *(style_layers if weights.style else ())]
+    contents = content_layers if content and weights.content else ()
+    layers = [*contents, *(style_layers if weights.style else ())]
     if not layers:
         return 0
     stride, halo = max(network.reach(layer) for layer in layers)
     largest = max(tile.area for tile in tiles_of(size, tile_side, stride, halo))
     picture = 3 * size[0] * size[1] * network.mean.element_size()
-    targets, value_bytes = 0, network.features[0].weight.element_size()
-    for layer in content_layers if content and weights.content else ():
-        targets += network.width(layer) * size[0] * size[1] // network.reach(layer)[0] ** 2 * value_bytes
+    is_matched = weights.nearest and len(set(config.scales)) < len(config.scales)
+    kept = [*contents, *(matched_layers(network, style_layers) if is_matched else ())]
+    values: int = sum(network.width(layer) * size[0] * size[1] // network.reach(layer)[0] ** 2 for layer in kept)
+    targets = values * network.features[0].weight.element_size()
     pictures = 2 * config.history + LBFGS_PICTURES if config.optimizer == "lbfgs" else 2 + ADAM_PICTURES
-    return int(_bytes_per_pixel(network, layers) * largest) + targets + pictures * picture
+    return int(_bytes_per_pixel(network, layers) * largest + targets + pictures * picture)
 
 
 def _bytes_per_pixel(network: Network, layers: Sequence[str]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -34,11 +35,12 @@ def seconds_of_scales(
 ) -> list[float]:
     """Seconds for the steps at every scale, given as ((H, W), steps); the last scale is the largest."""
     size = fit_size((3, 4), min(CALIBRATION, max(scales[-1][0])))
-    evaluation = _seconds_of_evaluation(network, config, size) / (size[0] * size[1])
     per_value = _seconds_of_pass()
     per_step, start = (LBFGS_EVALUATIONS, LBFGS_START) if config.optimizer == "lbfgs" else (1.0, 0)
     seconds = []
-    for scale, steps in scales:
+    repeated = [one[0] == other[0] for one, other in pairwise([((0, 0), 0), *scales])]
+    for (scale, steps), matched in zip(scales, repeated):
+        evaluation = _seconds_of_evaluation(network, config, size, matched) / (size[0] * size[1])
         pixels = scale[0] * scale[1]
         extra = TILED_COST * _overlap(network, config, scale, tile) if tile and tile < max(scale) else 1.0
         # An (s, y) pair costs two dot products and two sums, twice where pixels are at their bounds.
@@ -55,15 +57,21 @@ def _overlap(network: Network, config: Config, size: Size, tile: int) -> float:
     return sum(part.area for part in tiles_of(size, tile, stride, halo)) / (size[0] * size[1])
 
 
-def _seconds_of_evaluation(network: Network, config: Config, size: Size) -> float:
-    """Timed once for each network, size and settings that change the work; a strength of 0 or 100 leaves a term out."""
+def _seconds_of_evaluation(network: Network, config: Config, size: Size, matched: bool = False) -> float:
+    """Timed once for each network, size and settings that change the work; a weight of 0, or a strength of 0 or 100,
+    leaves a term out. matched: with nearest neighbours.
+    """
     same: dict[str, Any] = {name: getattr(Config, name) for name in NO_WORK}
+    if not matched:
+        same["nearest_weight"] = 0.0
     if 0 < config.strength < 100:
         same["strength"] = Config.strength
+    if config.content_weight:
+        same["content_weight"] = Config.content_weight
     config, timed = replace(config, **same), _timed.setdefault(network, {})
     if (config, size) not in timed:
         image = white_noise(size, torch.Generator().manual_seed(0)).to(network.mean)
-        objective = Objective(network, config, image, [image])
+        objective = Objective(network, config, image, [image], start=image if matched else None)
         timed[config, size] = fastest(lambda: float(objective(image).loss))
     return timed[config, size]
 

@@ -48,8 +48,11 @@ class Job:
         return replace(self, config=replace(self.config, iterations=(*steps[:-1], steps[-1] + more)))
 
     def restarted(self, start: Any, steps: int, **changes: Any) -> Job:
-        """The job that takes so many steps from a picture, at one scale."""
-        config = replace(self.config, init="image", scales=(1.0,), iterations=(steps,), **changes)
+        """The job that takes so many steps from a picture at full size, and then the steps with nearest neighbours."""
+        config = replace(self.config, **changes)
+        repeats = config.scales.count(1.0) - 1
+        iterations = (steps, *[min(steps, config.steps()[-1])] * repeats)
+        config = replace(config, init="image", scales=(1.0,) * (1 + repeats), iterations=iterations)
         return replace(self, config=config, start=start)
 
     def title(self, size: int) -> str:

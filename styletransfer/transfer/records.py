@@ -51,12 +51,15 @@ class Losses(Mapping[str, float]):
 
 @dataclass(frozen=True)
 class RunState:
-    """All that continuing a run needs: the scale's index, the solver's state, and evaluations and losses so far."""
+    """All that continuing a run needs: the scale's index, the solver's state, evaluations and losses so far, and the
+    picture (1, 3, H, W) in [0, 1] that a scale started from whose size the one before had, too.
+    """
 
     scale: int
     solver: solvers.State
     evaluations: int = 0
     history: tuple[Losses, ...] = ()
+    start: Tensor | None = None
 
 
 class Painter(Protocol):

@@ -65,7 +65,7 @@ class Run:
         self.notes: list[str] = []
         self._on_tight_memory = on_tight_memory or (lambda: None)
         self._backed_off = False
-        self._objective: tuple[Scale, solvers.Evaluate] | None = None  # of the current scale
+        self._objective: tuple[int, solvers.Evaluate] | None = None  # of the current scale
         self._fit_memory(make_plan(network, config, self.schedule[-1].size, content=self.content is not None))
 
     def _frame(self) -> Size:
@@ -92,9 +92,9 @@ class Run:
         """One step; where memory runs out, again from the same state in smaller tiles."""
         while True:
             try:
-                if self._objective is None or self._objective[0] != scale:
+                if self._objective is None or self._objective[0] != state.scale:
                     self._objective = None  # frees the last scale's targets before the new ones are computed
-                    self._objective = scale, self._objective_at(scale)
+                    self._objective = state.scale, self._objective_at(scale, state.start)
                 return solvers.step(state.solver, self._objective[1], self.config)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
@@ -183,8 +183,8 @@ class Run:
         before = min(totals[:-SETTLING])
         return before - min(totals) < self.config.tolerance * before
 
-    def _objective_at(self, scale: Scale) -> solvers.Evaluate:
-        """The loss at a scale, of a picture in 0 .. pixel_range."""
+    def _objective_at(self, scale: Scale, start: Tensor | None = None) -> solvers.Evaluate:
+        """The loss at a scale, of a picture in 0 .. pixel_range; start: as of a RunState."""
         config = self.config
         content = None if self.content is None else self._to_device(pixels.resize(self.content, scale.size))
         styles = [self._to_device(self._style_at(style, scale.size)) for style in self.styles]
@@ -196,7 +196,7 @@ class Run:
         if self.anchor is not None:
             image, mask = pixels.resize(self.anchor.image, scale.size), resized_mask(self.anchor.mask, scale.size)
             anchor = Anchor(self._to_device(image), self._to_device(mask))
-        options: Any = {"masks": masks, "anchor": anchor, "tile": self.tile, "mapped": self.map_tiles}
+        options: Any = {"masks": masks, "start": start, "anchor": anchor, "tile": self.tile, "mapped": self.map_tiles}
         objective = Objective(self.network, config, content, styles, self.style_targets.get(key), **options)
         self.style_targets[key] = objective.style_targets
 
@@ -242,16 +242,19 @@ class Run:
         Where the run started from the content, the content's detail that the last scale was too small for is added:
         without it the scale starts blurred, and on three pairs its loss ended 3 % higher.
         """
-        size = self.schedule[index].size
+        size, before = self.schedule[index].size, self.schedule[index - 1].size
         painted = solvers.result(state.solver, self.config)
-        if self.config.init == "content" and self.content is not None:
+        if size == before:
+            image = painted
+        elif self.config.init == "content" and self.content is not None:
             content = self._to_device(self.content)
-            before, after = pixels.resize(content, pixels.size_of(painted)), pixels.resize(content, size)
-            image = (after + pixels.resample(painted - before, size)).clamp(0, 1)
+            coarse, fine = pixels.resize(content, before), pixels.resize(content, size)
+            image = (fine + pixels.resample(painted - coarse, size)).clamp(0, 1)
         else:
             image = pixels.resize(painted, size)
         solver = solvers.start(image * self.config.pixel_range, self.config, state.solver)
-        return RunState(index, solver, state.evaluations + state.solver.evaluations, state.history)
+        evaluations = state.evaluations + state.solver.evaluations
+        return RunState(index, solver, evaluations, state.history, start=painted if size == before else None)
 
     # --- the picture and its record
 

@@ -3,7 +3,7 @@
 from ..config import StyleTransferError
 from ..extras import missing_for_clips
 from .clip import READS, WRITES, Clip, Frame, Piece
-from .paint import Past, further_steps, paint_frames, scene_starts
+from .paint import Past, further_config, paint_frames, scene_starts
 from .scenes import Glimpse, Order, Painted, paint_scene, painted, scan, scenes_of
 from .work import Scene, Work, digest_of
 
@@ -21,7 +21,7 @@ __all__ = [
     "Work",
     "check_installed",
     "digest_of",
-    "further_steps",
+    "further_config",
     "paint_frames",
     "paint_scene",
     "painted",

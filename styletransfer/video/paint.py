@@ -93,14 +93,16 @@ def further_frame(
 ) -> Run:
     """The run of a frame that has others before it: from the last result moved along, a share of the steps."""
     start, anchor = moved(content, past)
-    steps = config.steps(network.design.iterations)[-1]
-    config = replace(config, init="image", scales=(1.0,), iterations=(further_steps(config, steps),))
+    config = further_config(config, network)
     return Run(content, styles, config, start, network, anchor=anchor, **options)
 
 
-def further_steps(config: Config, steps: int) -> int:
-    """Steps of a frame that has others before it, where a picture takes so many at full size."""
-    return max(1, round(config.frame_share * steps))
+def further_config(config: Config, network: Network) -> Config:
+    """The settings of a frame that has others before it: the scales at full size alone, with a share of their steps."""
+    steps = config.steps(network.design.iterations)
+    full = [count for scale, count in zip(config.scales, steps) if scale == 1]
+    shares = tuple(max(1, round(config.frame_share * count)) for count in full)
+    return replace(config, init="image", scales=(1.0,) * len(full), iterations=shares)
 
 
 def scene_starts(frames: Iterable[Tensor]) -> Iterator[bool]:
