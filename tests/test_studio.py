@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pickle
 import shlex
 import threading
@@ -318,6 +319,8 @@ def test_the_loss_curve_is_short_and_has_the_last_step() -> None:
     long = frames.loss_curve([{"total": float(i + 1), "content": 1.0, "style": 1.0} for i in range(5000)])
     assert 100 < sum(map(len, long.values())) <= frames.CURVE_POINTS
     assert long["total"][-1] == pytest.approx(np.log10(5000))
+    late = frames.loss_curve([{"total": 1.0}, {"total": 1.0, "nearest": 0.1}])["nearest"]
+    assert math.isnan(late[0]) and late[1] == pytest.approx(-1)
     assert frames.loss_curve([{"total": np.nan}, {"total": np.inf}, {"total": 0.0}]) == {"total": [-12, 30, -12]}
 
 

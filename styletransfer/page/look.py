@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -91,13 +92,14 @@ def says(markup: str) -> str:
 
 
 def curve_html(curve: Mapping[str, Sequence[float]]) -> str:
-    """The loss and its terms as lines on a logarithmic scale, with the last values below."""
-    low, high = min(map(min, curve.values())), max(map(max, curve.values()))
+    """The loss and its terms as lines on a logarithmic scale, with the last values below; NaN is no point of a line."""
+    known = [value for values in curve.values() for value in values if not math.isnan(value)]
+    low, high = min(known), max(known)
     lines = legend = ""
     for number, (term, values) in enumerate(curve.items()):
         xs = (100 * i / max(1, len(values) - 1) for i in range(len(values)))
         ys = (36 - 32 * (value - low) / max(high - low, 1e-9) for value in values)
-        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys))
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip(xs, ys) if not math.isnan(y))
         lines += f'<polyline class="line{number}" points="{points}"/>'
         legend += f'<span class="line{number}">{said(term)} {10 ** values[-1]:.2g}</span>'
     picture = (

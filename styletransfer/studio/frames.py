@@ -264,16 +264,23 @@ def duration(seconds: float) -> str:
 
 
 def loss_curve(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
-    """log10 of the total and its terms at some of the steps and the last: at most `CURVE_POINTS` numbers in all."""
+    """log10 of the total and its terms at some of the steps and the last: at most `CURVE_POINTS` numbers in all; NaN at
+    steps that had no such term.
+    """
     terms = [name for name in history[-1] if name not in ("scale", "iteration") and "/" not in name]
     thinned = history[:: -math.ceil(len(history) / (CURVE_POINTS // len(terms)))][::-1]
-    return {term: [math.log10(min(1e30, max(1e-12, entry[term]))) for entry in thinned] for term in terms}
+
+    def point(entry: Mapping[str, float], term: str) -> float:
+        return math.log10(min(1e30, max(1e-12, entry[term]))) if term in entry else math.nan
+
+    return {term: [point(entry, term) for entry in thinned] for term in terms}
 
 
 def state_bytes(state: RunState) -> int:
     """Memory of the tensors that continuing a run needs."""
     solver = state.solver
     tensors = [solver.image, solver.average, solver.best, *(tensor for pair in solver.memory for tensor in pair)]
+    tensors.append(state.start)
     if solver.evaluation is not None:
         tensors.append(solver.evaluation.gradient)
     return sum(tensor.nbytes for tensor in tensors if tensor is not None)
