@@ -214,7 +214,7 @@ def test_an_example_is_painted_recoloured_blended_and_downloaded(page: Any, tmp_
     previews = [url for url in page.evaluate("[...window.seen]") if url and url.endswith("preview.jpg")]
     assert len(previews) >= 2
     unfold(page, "expert")
-    page.wait_for_function("document.querySelectorAll('#curve polyline').length == 5")  # the total and its four terms
+    page.wait_for_function("document.querySelectorAll('#curve polyline').length == 4")  # the total and its three terms
 
     plain = downloaded(page, tmp_path)
     settings, painted = read_settings(plain), load_image(plain)
