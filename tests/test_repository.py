@@ -71,6 +71,7 @@ INSIDE = {  # a folder's own ranks
         "clip": 8,
     },
     "video": {"clip": 0, "flow": 0, "film": 1, "paint": 1, "work": 2, "scenes": 3},
+    "objective": {"terms": 0, "regions": 0, "total": 1},
     "transfer": {"records": 0, "scales": 0, "forecast": 1, "run": 1, "loop": 2},
     "page": {
         "words": 0,

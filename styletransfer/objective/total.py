@@ -12,16 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .config import Config
-from .features import Network, wanted_layers
-from .losses import Moments, content_scale, mix, style_loss, temporal_loss, total_variation, widen, widest
-from .nearest import Matches, drawn, find_matches
-from .parts import Part, content_inside, measured
-from .pixels import Size, halve, size_of
-from .tiles import Map, Sums, Tile, summed, tiles_of
+from ..config import Config
+from ..features import Network, wanted_layers
+from ..losses import Moments, content_scale, style_loss, temporal_loss, total_variation, widen, widest
+from ..nearest import Matches, drawn, find_matches
+from ..parts import Part, content_inside, measured
+from ..pixels import Size, halve, size_of
+from ..tiles import Map, Sums, Tile, summed, tiles_of
+from .regions import Region, StyleMoments, regions_of
+from .terms import TermWeights, layer_weights, matched_layers, term_weights
 
-# What strength 0 -> 50 or 50 -> 100 does to style over content, before the absent term at its end.
-STRENGTH_RATIO = 100.0
 # A content with less than this share of the styles' variation counts as flat, both measured at a quarter of the size,
 # where a sensor's noise is gone. 160 photographs had twice as much and more, grey with noise of one level a half.
 FLAT = 0.05
@@ -34,48 +34,6 @@ class Evaluation(NamedTuple):
     loss: Tensor
     gradient: Tensor
     terms: dict[str, Tensor]
-
-
-class TermWeights(NamedTuple):
-    """The weight of each term; one whose weight is 0 is not built."""
-
-    content: float
-    style: float
-    nearest: float
-    tv: float
-    temporal: float
-
-
-def term_weights(config: Config) -> TermWeights:
-    """The terms' weights at this strength: geometric in between; at 100 there is no content, at 0 nothing else."""
-    if config.strength == 0:
-        return TermWeights(config.content_weight, 0.0, 0.0, 0.0, 0.0)
-    tilt = STRENGTH_RATIO ** ((config.strength - 50) / 50)
-    content = 0.0 if config.strength == 100 else config.content_weight / max(1.0, tilt)
-    style, nearest = config.style_weight * min(1.0, tilt), config.nearest_weight * min(1.0, tilt)
-    return TermWeights(content, style, nearest, config.tv_weight, config.temporal_weight)
-
-
-def matched_layers(network: Network, style_layers: Iterable[str]) -> list[str]:
-    """The layers whose nearest neighbours are compared: all but those at full size, which would be most of the search
-    and say little more than the pixels' colours.
-    """
-    return [layer for layer in style_layers if network.reach(layer)[0] > 1]
-
-
-StyleMoments = list[dict[str, Moments]]  # a style picture's, by octave and layer
-
-
-@dataclass(frozen=True)
-class Region:
-    """Where some of the styles go: a mask (1, 1, H, W) in [0, 1] (None: everywhere), its share of the area, the weight
-    of each style there, and the moments wanted there, by octave and layer.
-    """
-
-    mask: Tensor | None
-    share: float
-    weights: Sequence[float]
-    targets: StyleMoments
 
 
 @dataclass(frozen=True)
@@ -125,8 +83,8 @@ class Objective:
         self._measure = partial(measured, network)
         content_layers, style_layers = wanted_layers(config, network.design)
         weights = term_weights(config)
-        self.content_weights = _layer_weights(content_layers, config.content_layer_weights, weights.content)
-        self.style_weights = _layer_weights(style_layers, config.style_layer_weights, weights.style)
+        self.content_weights = layer_weights(content_layers, config.content_layer_weights, weights.content)
+        self.style_weights = layer_weights(style_layers, config.style_layer_weights, weights.style)
         self.content_targets: dict[str, Tensor] = {}
         self.content_scales: dict[str, float | Tensor] = {}
         self.style_targets = style_targets or []
@@ -142,7 +100,10 @@ class Objective:
                 }
             if styles and self.style_weights and not self.style_targets:
                 self.style_targets = [self._style_moments(style) for style in styles]
-            self.regions = self._regions(masks) if self.style_targets and self.style_weights else []
+            self.regions: list[Region] = []
+            if self.style_targets and self.style_weights:
+                mixed = config.style_weights or (1.0,) * len(self.style_targets)
+                self.regions = regions_of(masks, mixed, self.style_targets)
             self._divide_by_own_amounts(content, styles, weights)
             self.matches: dict[str, list[Matches]] = {}
             if start is not None and self.regions and weights.nearest:
@@ -215,28 +176,6 @@ class Objective:
             sums = summed(image, parts, self._measure, self.mapped)
             octaves.append({layer: self._moments(sums, layer, 0, self._positions(size, layer)) for layer in layers})
         return octaves
-
-    def _regions(self, masks: Sequence[Tensor | None] | None) -> list[Region]:
-        """Each masked style in its own region, the others mixed in what is left; without masks one region."""
-        weights = self.config.style_weights or (1.0,) * len(self.style_targets)
-        if masks is None:
-            return [Region(None, 1.0, weights, _mixed(self.style_targets, weights))]
-        numbers = range(len(masks))
-        regions = [
-            Region(mask, float(mask.mean()), [float(other == number) for other in numbers], targets)
-            for number, mask, targets in zip(numbers, masks, self.style_targets)
-            if mask is not None
-        ]
-        others = [index for index, mask in enumerate(masks) if mask is None]
-        if others:
-            targets = _mixed([self.style_targets[index] for index in others], [weights[index] for index in others])
-            shares = [weights[number] if number in others else 0.0 for number in numbers]
-            painted = (
-                torch.stack([region.mask for region in regions if region.mask is not None]).sum(0) if regions else None
-            )
-            mask = None if painted is None else (1 - painted).clamp_min(0)
-            regions.append(Region(mask, 1.0 if mask is None else float(mask.mean()), shares, targets))
-        return [region for region in regions if region.share > 0]
 
     def _matches(self, start: Tensor, styles: Sequence[Tensor]) -> dict[str, list[Matches]]:
         """Each region's matches, by layer."""
@@ -401,11 +340,6 @@ class Objective:
         return total_variation(image * self.config.pixel_range, self.config.tv)
 
 
-def _mixed(styles: Sequence[StyleMoments], weights: Sequence[float]) -> StyleMoments:
-    """The moments of several styles mixed; a small one may have fewer octaves, and those that all have are matched."""
-    return [{layer: mix([part[layer] for part in octave], weights) for layer in octave[0]} for octave in zip(*styles)]
-
-
 def _mean_variation(image: Tensor, form: str) -> Tensor:
     """Total variation a value of the picture, so that it does not grow with the size."""
     variation = total_variation(image, form)
@@ -417,9 +351,3 @@ def _quarter(image: Tensor) -> Tensor:
     for _ in range(2):
         image = halve(image) if min(size_of(image)) >= 16 else image
     return image
-
-
-def _layer_weights(layers: Sequence[str], weights: Sequence[float], total: float) -> dict[str, float]:
-    """The weight of each layer that has one: as given, or equal and adding up to 1; times the term's own."""
-    given = weights or (1 / len(layers),) * len(layers)
-    return {layer: total * weight for layer, weight in zip(layers, given) if total * weight > 0}

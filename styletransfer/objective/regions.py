@@ -1,0 +1,59 @@
+"""Which styles go where, and the moments that are wanted there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ..losses import Moments, mix
+
+StyleMoments = list[dict[str, Moments]]  # a style picture's, by octave and layer
+
+
+@dataclass(frozen=True)
+class Region:
+    """Where some of the styles go: a mask (1, 1, H, W) in [0, 1] (None: everywhere), its share of the area, the weight
+    of each style there, and the moments wanted there, by octave and layer.
+    """
+
+    mask: Tensor | None
+    share: float
+    weights: Sequence[float]
+    targets: StyleMoments
+
+
+def regions_of(
+    masks: Sequence[Tensor | None] | None, weights: Sequence[float], styles: Sequence[StyleMoments]
+) -> list[Region]:
+    """Each masked style in its own region, the others mixed in what is left; without masks one region.
+
+    masks, weights and moments are those of the styles, in their order.
+    """
+    if masks is None:
+        return [Region(None, 1.0, weights, _mixed(styles, weights))]
+    numbers = range(len(masks))
+    regions = [
+        Region(mask, float(mask.mean()), [float(other == number) for other in numbers], targets)
+        for number, mask, targets in zip(numbers, masks, styles)
+        if mask is not None
+    ]
+    others = [number for number, mask in enumerate(masks) if mask is None]
+    if others:
+        mask = left_by([mask for mask in masks if mask is not None])
+        shares = [weights[number] if number in others else 0.0 for number in numbers]
+        targets = _mixed([styles[number] for number in others], [weights[number] for number in others])
+        regions.append(Region(mask, 1.0 if mask is None else float(mask.mean()), shares, targets))
+    return [region for region in regions if region.share > 0]
+
+
+def left_by(masks: Sequence[Tensor]) -> Tensor | None:
+    """What masks (1, 1, H, W) leave of a picture; None: everything, since there are none."""
+    return (1 - torch.stack(list(masks)).sum(0)).clamp_min(0) if masks else None
+
+
+def _mixed(styles: Sequence[StyleMoments], weights: Sequence[float]) -> StyleMoments:
+    """The moments of several styles mixed; a small one may have fewer octaves, and those that all have are matched."""
+    return [{layer: mix([part[layer] for part in octave], weights) for layer in octave[0]} for octave in zip(*styles)]
