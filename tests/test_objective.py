@@ -132,11 +132,11 @@ def test_no_step_uses_float64_on_mps_which_has_none(
     network: Network, optimizer: str, device: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     width = losses.widest(torch.device(device))
-    for module in (objective, solvers, spectrum):
+    for module in (objective.total, solvers, spectrum):
         monkeypatch.setattr(module, "widest", lambda _: width)
     config = replace(CONFIG, optimizer=optimizer)
     single = copy.deepcopy(network).to_working(torch.device("cpu"), torch.float32)
-    evaluate = Objective(single, config, picture(1).float(), [picture(2).float()])
+    evaluate = Objective(single, config, picture(1).float(), [picture(2).float()], start=picture(4).float())
     state = solvers.step(solvers.start(picture(3).float(), config), evaluate, config)
     with Formats() as formats:
         solvers.step(state, evaluate, config)
