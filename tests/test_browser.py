@@ -994,7 +994,7 @@ def violations(page: Any, state: str) -> list[str]:
 
 
 @pytest.mark.skipif(AXE is None, reason="axe is not installed: pip install axe-playwright-python")
-def test_axe_finds_nothing_wrong_in_any_state(browser: Any, address: str) -> None:
+def test_axe_finds_nothing_wrong_in_any_state(browser: Any, address: str, clip: Path) -> None:
     assert AXE is not None and AXE.origin is not None
     with visit(browser, address, "?size=768&quality=best") as page:
         page.emulate_media(reduced_motion="reduce")
@@ -1021,10 +1021,15 @@ def test_axe_finds_nothing_wrong_in_any_state(browser: Any, address: str) -> Non
         page.click("#run")
         page.locator(".toast-body").wait_for()
         found += violations(page, "an error")
-        for tab in ("Nine styles", "Many photographs", "How it works", "About"):
+        for tab in ("Nine styles", "Many photographs", "How it works", "About", "Video"):
             page.get_by_role("tab", name=tab).click()
             page.wait_for_function("tab => document.querySelector('[role=tab].selected')?.innerText == tab", arg=tab)
             found += violations(page, tab)
+        paint_clip(page, clip)
+        found += violations(page, "painting a clip")
+        page.click("#clip-stop")
+        page.locator("#clip-result .volume-button").click()
+        found += violations(page, "a clip")
         page.evaluate("window.unsaved = false")
     assert found == []
 
