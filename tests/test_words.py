@@ -52,6 +52,7 @@ PARTS = (
     "total",
     "content",
     "style",
+    "nearest",
     "Your picture, repainted.",
     "clips need extra packages: pip install {}",
 )
@@ -136,6 +137,12 @@ def is_known(part: str, language: str) -> bool:
 def test_every_sentence_is_in_every_language(language: str) -> None:
     missing = [text for text in sorted(sentences() | blocks()) if not is_said(text, language)]
     assert not missing
+
+
+def test_every_word_that_is_laid_out_is_in_every_language(language: str) -> None:
+    demo()
+    laid_out = {text for text, there in i18n.translations[language].items() if not there.startswith("<")}
+    assert not {text for text in laid_out - set(TABLES[language]) if not is_known(text, language)}
 
 
 def test_no_language_has_a_sentence_that_is_never_said(language: str) -> None:
