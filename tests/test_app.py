@@ -39,6 +39,7 @@ from starlette.testclient import TestClient
 
 from styletransfer import RECIPES, Config, StyleTransferError, load_image, recolor, resize, studio
 from styletransfer.images import read_settings, save_image
+from styletransfer.page.words import i18n
 from styletransfer.studio import frames, session
 from styletransfer.studio import series as sketching
 from styletransfer.studio.job import Job
@@ -791,21 +792,29 @@ def test_the_page_opens_without_examples(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("limits", "missing", "sentence"),
+    ("limits", "missing", "sentences"),
     [
-        (Limits(), ["av", "cv2"], "Clips need extra packages: pip install &#x27;av&gt;=15,&lt;19&#x27; &#x27;opencv"),
-        (Limits(zero=True), [], "Clips are not painted here"),
-        (Limits(), [], ""),
+        (
+            Limits(),
+            ["av", "cv2"],
+            {
+                "en": "clips need extra packages: pip install &#x27;av&gt;=15,&lt;19&#x27; &#x27;opencv",
+                "zh-CN": "软件包：pip install &#x27;av",
+            },
+        ),
+        (Limits(zero=True), [], {"en": "clips are not painted here", "zh-CN": "这里不绘制视频"}),
+        (Limits(), [], {}),
     ],
 )
 def test_where_clips_cannot_be_painted_their_tab_says_why(
-    limits: Limits, missing: list[str], sentence: str, monkeypatch: pytest.MonkeyPatch
+    limits: Limits, missing: list[str], sentences: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("styletransfer.extras.find_spec", lambda name: None if name in missing else object())
     components = app.page.build_demo(Server(limits), app.EXAMPLES).get_config_file()["components"]
-    parts = {part["props"].get("elem_id"): part["props"].get("value") for part in components}
-    assert ("clip-missing" in parts) is bool(sentence) and ("clip-run" in parts) is not bool(sentence)
-    assert sentence in parts.get("clip-missing", "")
+    names = {part["props"].get("elem_id") for part in components}
+    assert ("clip-missing" in names) is bool(sentences) and ("clip-run" in names) is not bool(sentences)
+    for language, sentence in sentences.items():
+        assert sentence in i18n.translations[language]["clip-missing"]
 
 
 def test_a_picture_is_chosen_by_its_number() -> None:

@@ -753,14 +753,15 @@ def test_an_upload_that_cannot_be_read_says_so_at_once_and_the_old_picture_stays
 PLAYS = "v => [v.readyState >= 2 && v.videoWidth, Math.round(10 * v.duration)]"
 
 
-def paint_clip(page: Any, clip: Path) -> None:
+def paint_clip(page: Any, clip: Path, words: str = "Frame 2 of 6 · about") -> None:
     """Drop a clip, and have it painted at 128 px."""
     page.locator("#clip input[type=file]").set_input_files(clip)
     page.wait_for_selector("#clip video")
+    assert page.locator("#clip .icon-button-wrapper button:visible").count() == 1  # takes it away; none trims
     page.locator("#clip-size input[type=number]").fill("128")
     page.keyboard.press("Tab")
     page.click("#clip-run")
-    wait_for_status(page, "Frame 2 of 6 · about", "clip-status")
+    wait_for_status(page, words, "clip-status")
     assert page.locator("#clip-frame img").evaluate("image => image.decode().then(() => image.naturalWidth)") == 128
 
 
@@ -993,7 +994,7 @@ def violations(page: Any, state: str) -> list[str]:
 
 
 @pytest.mark.skipif(AXE is None, reason="axe is not installed: pip install axe-playwright-python")
-def test_axe_finds_nothing_wrong_in_any_state(browser: Any, address: str) -> None:
+def test_axe_finds_nothing_wrong_in_any_state(browser: Any, address: str, clip: Path) -> None:
     assert AXE is not None and AXE.origin is not None
     with visit(browser, address, "?size=768&quality=best") as page:
         page.emulate_media(reduced_motion="reduce")
@@ -1020,10 +1021,15 @@ def test_axe_finds_nothing_wrong_in_any_state(browser: Any, address: str) -> Non
         page.click("#run")
         page.locator(".toast-body").wait_for()
         found += violations(page, "an error")
-        for tab in ("Nine styles", "Many photographs", "How it works", "About"):
+        for tab in ("Nine styles", "Many photographs", "How it works", "About", "Video"):
             page.get_by_role("tab", name=tab).click()
             page.wait_for_function("tab => document.querySelector('[role=tab].selected')?.innerText == tab", arg=tab)
             found += violations(page, tab)
+        paint_clip(page, clip)
+        found += violations(page, "painting a clip")
+        page.click("#clip-stop")
+        page.locator("#clip-result .volume-button").click()
+        found += violations(page, "a clip")
         page.evaluate("window.unsaved = false")
     assert found == []
 
@@ -1039,14 +1045,15 @@ WORDS = """() => {
   }
   return texts.join(' ').match(/[A-Za-z]{2,}/g)
 }"""
-NAMES = """VGG GPU CPU TIFF PNG JPEG JPG WebP WEBP GIF BMP AVIF MP API CC MIT BFGS Adam Hessian Gram TV relu float MB px
-https pixel range epsilon Beta Epsilon Gatys Ecker Bethge NASA Stefan van der Walt Rachel Michetti Felice Beato Getty
-Visual Geometry Group University of Oxford broken png"""
+NAMES = """VGG GPU CPU TIFF PNG JPEG JPG WebP WEBP GIF BMP AVIF MP MOV WebM API CC MIT BFGS Adam Hessian Gram TV relu
+float MB px https pixel range epsilon Beta Epsilon Gatys Ecker Bethge NASA Stefan van der Walt Rachel Michetti Felice
+Beato Getty Visual Geometry Group University of Oxford broken png"""
 
 
-def test_a_chinese_page_has_no_english_words(browser: Any, address: str, tmp_path: Path) -> None:
-    broken = tmp_path / "broken.png"
+def test_a_chinese_page_has_no_english_words(browser: Any, address: str, clip: Path, tmp_path: Path) -> None:
+    broken, letter = tmp_path / "broken.png", tmp_path / "letter.mp4"
     broken.write_bytes(b"no picture")
+    letter.write_bytes(b"no clip")
     names = set(re.findall("[A-Za-z]+", " ".join([NAMES, *RECIPES])))
     for field in fields(Config):
         names |= {part for choice in field.metadata["choices"] for part in re.findall("[A-Za-z]+", choice)}
@@ -1063,6 +1070,13 @@ def test_a_chinese_page_has_no_english_words(browser: Any, address: str, tmp_pat
         page.locator("#content-says [role=alert]").filter(has_text="图片").wait_for()
         page.click("#link")
         page.locator(".toast-body").filter(has_text="链接").wait_for()
+        page.get_by_role("tab", name="视频").click()
+        page.locator("#clip input[type=file]").set_input_files(letter)
+        page.locator("#clip-says [role=alert]").filter(has_text="无法作为视频读取").wait_for()
+        paint_clip(page, clip, "第 2/6 帧 · 约")
+        page.click("#clip-stop")
+        wait_for_status(page, "已停止：已绘制", "clip-status")
+        page.wait_for_selector("#clip-result video")
         for tab in page.get_by_role("tab").all():
             tab.click()
             page.wait_for_function(

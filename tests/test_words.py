@@ -29,12 +29,13 @@ PACKAGE = ROOT / "styletransfer"
 EXAMPLES = ROOT / "examples"
 
 SILENT = ("api.py", "health.py", "shared.py", "server.py", "surroundings.py")  # for programs and operators
-LOGGED = {"a run failed", "a picture failed", "nothing to do", "draft {} of {}"}
+LOGGED = {"a run failed", "a picture failed", "nothing to do", "draft {} of {}", "clip {} of {}"}
 # What reaches a visitor of other modules: errors, notes and reports; errors about files of weights stay English.
 DEEPER = {
     "config.py": ["StyleTransferError"],
     "images/[rc]*.py": ["StyleTransferError", "as_one_error"],
     "transfer/*.py": ["StyleTransferError", "append"],
+    "video/clip.py": ["StyleTransferError"],
     "weights/*.py": ["report"],
 }
 SENTENCE = re.compile(r"(?=.*[A-Za-z]{2})(?!.*(<|=>|\n|\bdocument\b|gradio_api|\[)).* ", re.DOTALL)
@@ -51,7 +52,9 @@ PARTS = (
     "total",
     "content",
     "style",
+    "nearest",
     "Your picture, repainted.",
+    "clips need extra packages: pip install {}",
 )
 
 
@@ -136,6 +139,12 @@ def test_every_sentence_is_in_every_language(language: str) -> None:
     assert not missing
 
 
+def test_every_word_that_is_laid_out_is_in_every_language(language: str) -> None:
+    demo()
+    laid_out = {text for text, there in i18n.translations[language].items() if not there.startswith("<")}
+    assert not {text for text in laid_out - set(TABLES[language]) if not is_known(text, language)}
+
+
 def test_no_language_has_a_sentence_that_is_never_said(language: str) -> None:
     demo()
     known = {text for file in PACKAGE.rglob("*.py") for text in strings(parsed(file))} | set(PARTS) | blocks()
@@ -178,6 +187,18 @@ def test_the_browser_s_first_language_counts(header: str, language: str) -> None
         ("Done in 2 min · 384 × 256", "完成，用时 2 分钟 · 384 × 256"),
         ("Painted by the built-in network (no GPU) on CPU.", "由 CPU 上的内置网络（没有 GPU）绘制。"),
         ("my night.jpg · waiting", "my night.jpg · 等待中"),
+        ("Getting ready · Reading the clip", "准备中 · 正在读取视频"),
+        ("Frame 2 of 60 · about 3 min", "第 2/60 帧 · 约 3 分钟"),
+        ("Stopped: 2 of 60 frames.", "已停止：已绘制 2/60 帧。"),
+        (
+            "Stopped after 10 min, the most that is allowed here: 2 of 60 frames.",
+            "已停止（达到这里允许的最长时间 10 分钟）：已绘制 2/60 帧。",
+        ),
+        ("Stopped after 90 s, the most that is allowed here.", "已停止（达到这里允许的最长时间 90 秒）。"),
+        (
+            "frames a second must be a number above 0 and at most 30, got 31",
+            "每秒帧数必须大于 0 且不超过 30，而不是 31",
+        ),
         ("a sentence · that nobody has translated", "a sentence · that nobody has translated"),
     ],
 )

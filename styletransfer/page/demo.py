@@ -26,7 +26,10 @@ from .video import video_tab
 from .words import i18n
 
 TITLE = "Style Transfer"
-IN_SCRIPT = ("Error", "Info", "Photo or painting", "Stroke size", "Your picture is done.")
+IN_SCRIPT = (
+    *("Error", "Info", "Photo or painting", "Stroke size", "Your picture is done."),
+    *("Play or pause", "Volume", "progress"),
+)
 BUTTONS = (  # of Gradio's
     *("Remove Image", "Upload file", "Capture from camera", "Paste from clipboard", "Fullscreen", "Copy"),
     *("Pan", "Zoom in", "Zoom out", "Undo", "Redo", "Clear canvas", "Brush", "Erase", "Color", "Brush Size"),

@@ -106,13 +106,17 @@
   }
   for (const kind of ['pointerup', 'pointercancel']) addEventListener(kind, lift, true)
 
-  // Names that Gradio does not give: to pictures, from the label of their place, to those in a row, and to the size of
-  // a stroke, since a brush size is something else here.
+  // Names that Gradio does not give: to pictures, from the label of their place, to those in a row, to the size of a
+  // stroke, since a brush size is something else here, and to the parts of a clip's player.
   const call = (element, attribute, name) => {
     if (name && element.getAttribute(attribute) !== name) element.setAttribute(attribute, name)
   }
   const label = element => element?.closest('.block')?.querySelector('[data-testid=block-label]')?.textContent.trim()
+  const player = {'span.icon': 'Play or pause', progress: 'progress', '.volume-button, #volume': 'Volume', 'div.icon': 'Fullscreen'}
   const callAll = () => {
+    for (const [part, name] of Object.entries(player)) {
+      for (const element of document.querySelectorAll(`.controls .inner :is(${part})`)) call(element, 'aria-label', say(name))
+    }
     for (const {firstChild: title} of document.querySelectorAll('.toast-title')) {
       const text = title?.data?.trim()
       if (words?.[text]) title.data = `${words[text]} `

@@ -22,6 +22,7 @@ from .look import FETCH, says, status
 from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
 from .pictures import lay_picture
 from .visit import BEGIN, Display, follow, start, stop, task_of, turn
+from .words import i18n
 
 if TYPE_CHECKING:
     from ..studio.clip import Reel
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 HINT = (
     "Drop a short clip (MP4, MOV, WebM, GIF): every frame is painted, and the strokes stay on what they are painted on."
 )
-ON_ZERO = "Clips are not painted here: this Space borrows a GPU for one picture at a time."
+ON_ZERO = "clips are not painted here: this Space borrows a GPU for one picture at a time"
 SHOW = "() => { if (innerWidth < 1000) document.querySelector('#video').scrollIntoView() }"
 
 
@@ -37,7 +38,8 @@ def video_tab(handlers: Handlers, page: gr.Blocks) -> None:
     """Lay the tab out and wire it up, or say what it lacks."""
     missing = ON_ZERO if handlers.server.limits.zero else missing_for_clips()
     if missing:
-        gr.HTML(f"<p>{html.escape(missing[:1].upper() + missing[1:])}</p>", elem_id="clip-missing", padding=False)
+        sentence = i18n.markup("clip-missing", f"<p>{html.escape(missing)}</p>")
+        gr.HTML(sentence, elem_id="clip-missing", padding=False)
         return
     video, paint = lay_video(handlers), handlers.parts
     given = {paint.key, video.clip, video.style, *video.controls.values()}
@@ -55,27 +57,28 @@ def video_tab(handlers: Handlers, page: gr.Blocks) -> None:
 
 def lay_video(handlers: Handlers) -> Video:
     limits, styles = handlers.server.limits, handlers.bundled["styles"]
-    gr.HTML(f"<p>{HINT}</p>", elem_classes="hint", padding=False)
+    gr.HTML(f"<p>{i18n(HINT)}</p>", elem_classes="hint", padding=False)
     with gr.Row(elem_id="video"):
         with gr.Column(min_width=320):
             options: Any = {"sources": ["upload"], "buttons": [], "include_audio": True}
-            clip = gr.Video(label="Clip", height=192, elem_id="clip", **options)
+            clip = gr.Video(label=i18n("Clip"), height=192, elem_id="clip", **options)
             problem = gr.HTML(elem_id="clip-says", elem_classes="says")
             style = lay_style(styles, limits)
             with gr.Row(elem_id="clip-go"):
-                go = gr.Button("Paint the clip", variant="primary", elem_id="clip-run")
-                halt = gr.Button("Stop", variant="stop", elem_id="clip-stop", interactive=False)
+                go = gr.Button(i18n("Paint the clip"), variant="primary", elem_id="clip-run")
+                halt = gr.Button(i18n("Stop"), variant="stop", elem_id="clip-stop", interactive=False)
             controls = lay_controls(limits)
         with gr.Column(min_width=320):
             frame = gr.Image(
-                label="The frame being painted", type="filepath", interactive=False, buttons=[], elem_id="clip-frame"
-            )
+                label=i18n("The frame being painted"), type="filepath", interactive=False, buttons=[],
+                elem_id="clip-frame",
+            )  # fmt: skip
             result = gr.Video(
-                label="The painted clip", visible=False, interactive=False, autoplay=True, loop=True, buttons=[],
+                label=i18n("The painted clip"), visible=False, interactive=False, autoplay=True, loop=True, buttons=[],
                 elem_id="clip-result",
             )  # fmt: skip
             state = gr.HTML(status(""), elem_id="clip-status", elem_classes="status", padding=False)
-            save = gr.Button("Save", elem_id="clip-save", interactive=False)
+            save = gr.Button(i18n("Save"), elem_id="clip-save", interactive=False)
 
     def take(file: str | None) -> Updates:
         """Says what is wrong with a clip that cannot be read, which is then taken away."""
@@ -126,7 +129,7 @@ def lay_controls(limits: Limits) -> dict[str, gr.Slider]:
         "fps": ("Frames a second", 1, limits.clip_fps, 12, 1),
     }
     return {
-        name: gr.Slider(least, most, min(usual, most), step=step, label=label, elem_id=f"clip-{name}", buttons=[])
+        name: gr.Slider(least, most, min(usual, most), step=step, label=i18n(label), elem_id=f"clip-{name}", buttons=[])
         for name, (label, least, most, usual, step) in rows.items()
     }
 
