@@ -750,6 +750,15 @@ def test_an_upload_that_cannot_be_read_says_so_at_once_and_the_old_picture_stays
 
 # --- a clip
 
+
+def test_a_file_dropped_on_the_style_of_a_clip_takes_its_place(page: Any, tmp_path: Path) -> None:
+    page.get_by_role("tab", name="Video").click()
+    page.locator("#clip-style img").wait_for()
+    Image.linear_gradient("L").save(tmp_path / "mine.png")
+    drop(page, tmp_path / "mine.png", "clip-style")
+    page.wait_for_function("document.querySelector('#clip-style img')?.src.endsWith('mine.png')")
+
+
 PLAYS = "v => [v.readyState >= 2 && v.videoWidth, Math.round(10 * v.duration)]"
 
 

@@ -69,7 +69,7 @@
 
   // A file that is dropped on a picture takes its place: Gradio would take the picture away and lose the file.
   const slot = event => {
-    const slot = event.target.closest?.('#content, #style')
+    const slot = event.target.closest?.('#content, #style, #clip-style')
     return slot?.querySelector('img') && event.dataTransfer?.types.includes('Files') ? slot : null
   }
   addEventListener('dragover', event => { if (slot(event)) event.preventDefault() }, true)
