@@ -79,6 +79,8 @@ def paint_steps(
         else:
             run = Run(content, styles, config, None, network, **options)
         state = run.first_state()
+        if past.results and run.config.nearest_weight:
+            state = replace(state, start=state.solver.image / run.config.pixel_range)
         if past.spectrum is not None:
             solver = replace(state.solver, spectrum=past.spectrum.near(state.solver.image))
             state = replace(state, solver=solver)
@@ -98,11 +100,15 @@ def further_frame(
 
 
 def further_config(config: Config, network: Network) -> Config:
-    """The settings of a frame that has others before it: the scales at full size alone, with a share of their steps."""
+    """The settings of a frame that has others before it: full size alone, with a share of the steps there.
+
+    Where a picture's last steps have nearest neighbours, all of these do: the frame starts as a finished picture.
+    """
     steps = config.steps(network.design.iterations)
     full = [count for scale, count in zip(config.scales, steps) if scale == 1]
-    shares = tuple(max(1, round(config.frame_share * count)) for count in full)
-    return replace(config, init="image", scales=(1.0,) * len(full), iterations=shares)
+    share = max(1, round(config.frame_share * sum(full)))
+    nearest_weight = config.nearest_weight if len(full) > 1 else 0.0
+    return replace(config, init="image", scales=(1.0,), iterations=(share,), nearest_weight=nearest_weight)
 
 
 def scene_starts(frames: Iterable[Tensor]) -> Iterator[bool]:
