@@ -1012,3 +1012,8 @@ def test_mcp_is_served_only_where_it_is_installed(
     with pytest.raises(SystemExit):
         app.main()
     assert "pip install 'gradio[mcp]'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("typed", "taken"), [(None, 0), (500, 100), (-3, 0), (40, 40)])
+def test_a_number_typed_beside_a_slider_is_taken_as_near_as_it_goes(typed: Any, taken: float) -> None:
+    assert parts.blend.preprocess(typed) == taken

@@ -748,6 +748,19 @@ def test_an_upload_that_cannot_be_read_says_so_at_once_and_the_old_picture_stays
     page.wait_for_function("!document.querySelector('#content-says [role=alert]')")
 
 
+def test_after_a_run_that_fails_another_can_be_painted(page: Any, tmp_path: Path) -> None:
+    Image.new("RGB", (2000, 10)).save(tmp_path / "thin.png")
+    upload(page, tmp_path / "thin.png", "content")
+    wait_for_status(page, "Not painted yet.")
+    make_small(page)
+    page.click("#run")
+    page.locator(".toast-body").filter(has_text="on the short side").wait_for()
+    page.wait_for_selector("#run", state="visible")
+    page.wait_for_selector("#stop", state="hidden")
+    page.locator("#photos button").first.click()
+    work(page)
+
+
 # --- a clip
 
 

@@ -419,6 +419,16 @@ def blank(side: int = 2, color: str = "style", **options: Any) -> Kept:
     return Kept(Job("", ("",), Config(), LIMITS), Config(color=color), picture, picture, **options)
 
 
+def test_a_thumbnail_is_made_once_for_its_colours(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    monkeypatch.setattr(Kept, "_make_thumbnail", lambda self: made.append((self.settings.color, self.blend)))
+    result = blank()
+    assert result.thumbnail() == result.thumbnail()
+    result.blend = 20.0
+    result.thumbnail()
+    assert made == [("style", 0.0), ("style", 20.0)]
+
+
 def visit(*results: Kept) -> Visit:
     made = Visit()
     for kept in results:

@@ -87,7 +87,8 @@ def how_tab(server: Server, bundled: Bundled, *, content: Any, style: Any, key: 
     work = begun.success(
         explain, [*chosen, key], list(outputs.values()), show_progress="hidden", api_visibility="private", **HEAVY
     )
-    work.then(lambda: buttons(running=False), None, [show, stop], **AT_ONCE)
+    for ended in (work.success, work.failure):
+        ended(lambda: buttons(running=False), None, [show, stop], **AT_ONCE)
     work.failure(lambda: status(STOPPED), None, state, **AT_ONCE)  # after a stop both happen
     stop.click(None, cancels=[work])
 

@@ -44,6 +44,16 @@ def original_of(file: str) -> str:
     return str(next(iter(originals), file))
 
 
+class Slider(gr.Slider):
+    """A slider beside which a number is typed: an empty one is its first value, one out of range the nearest in it."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        value = self.value if payload is None else payload
+        return super().preprocess(min(self.maximum, max(self.minimum, value)))
+
+
 class Canvas(gr.ImageEditor):
     """An editor whose value is the file of its only layer, as bytes or a path."""
 

@@ -12,7 +12,7 @@ from ..studio.job import MAX_STYLES
 from ..studio.server import Limits
 from .controls import name_of, thumbnails
 from .errors import friendly
-from .inputs import Picture
+from .inputs import Picture, Slider
 from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
 from .words import i18n, said
 
@@ -31,7 +31,7 @@ def lay_mix(parts: Parts, styles: Sequence[Mapping[str, str]], limits: Limits) -
                         label=i18n(f"Style {number}"), elem_id=f"style{number}", interactive=False, **options
                     )
                     parts.styles.append(slot)
-                share = gr.Slider(0, 100, 50, step=1, label=i18n("Style"), min_width=140, buttons=[])
+                share = Slider(0, 100, 50, step=1, label=i18n("Style"), min_width=140, buttons=[])
                 share.elem_id = f"share{number}"
                 parts.shares.append(share)
                 if number > 1:

@@ -28,7 +28,7 @@ from .controls import (
 )
 from .errors import friendly
 from .handlers import EXAMPLE, FILMS, UNPAINTED, Handlers
-from .inputs import Canvas
+from .inputs import Canvas, Slider
 from .mix import lay_mix
 from .own import lay_own
 from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
@@ -197,7 +197,7 @@ def lay_result(handlers: Handlers, first: Mapping[str, str]) -> None:
         with gr.Row():
             choices = [(i18n("Painting's"), "style"), (i18n("Photo's"), "content"), (i18n("Photo's balance"), "match")]
             color = gr.Radio(choices, value="style", label=i18n("Colours"), elem_id="color", scale=3, min_width=300)
-            parts.blend = gr.Slider(
+            parts.blend = Slider(
                 0,
                 100,
                 0,

@@ -34,7 +34,8 @@ def wire_presets(handlers: Handlers, page: gr.Blocks) -> None:
 
     def open_page(key: Any, navigation: str, request: gr.Request) -> Any:
         query = {name: value for name, value in (request.query_params or {}).items() if name in OURS}
-        return {**opened(handlers, key, query, navigation), **anew(again, key, "paint")} or gr.skip()
+        followed = anew(again, key, "paint")  # first: a run that ends meanwhile is then seen to have ended
+        return {**followed, **opened(handlers, key, query, navigation)} or gr.skip()
 
     outputs = [*parts.settings, parts.state, parts.restore]
     restoring = parts.restore.upload(restore, parts.restore, outputs, **PRIVATE)

@@ -17,7 +17,7 @@ from ..studio.server import Limits
 from .controls import chooser, marker
 from .errors import friendly
 from .handlers import Handlers
-from .inputs import Picture
+from .inputs import Picture, Slider
 from .look import FETCH, says, status
 from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
 from .pictures import lay_picture
@@ -129,7 +129,7 @@ def lay_controls(limits: Limits) -> dict[str, gr.Slider]:
         "fps": ("Frames a second", 1, limits.clip_fps, 12, 1),
     }
     return {
-        name: gr.Slider(least, most, min(usual, most), step=step, label=i18n(label), elem_id=f"clip-{name}", buttons=[])
+        name: Slider(least, most, min(usual, most), step=step, label=i18n(label), elem_id=f"clip-{name}", buttons=[])
         for name, (label, least, most, usual, step) in rows.items()
     }
 

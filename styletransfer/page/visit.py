@@ -151,15 +151,17 @@ class Display:
         if self.precious:
             following.success(None, js=UNSAVED)
         given = [self.key] if self.also is None else [self.key, self.also]
-        following.then(self.finish, given, list(self.ended), **AT_ONCE)
+        for ended in (following.success, following.failure):  # after a failure Gradio calls no `then`
+            ended(self.finish, given, list(self.ended), **AT_ONCE)
 
     def when_opened(self, page: gr.Blocks) -> None:
         """When the page is opened, show what the visit has of the task; one that is at work is followed again."""
         again = gr.Textbox(visible="hidden")
 
         def found(key: Any) -> Any:
+            followed = anew(again, key, self.name)  # first: one that ends meanwhile is then seen to have ended
             shown = {} if task_of(key, self.name) is None else self.finish(key)
-            return {**shown, **anew(again, key, self.name)} or gr.skip()
+            return {**followed, **shown} or gr.skip()
 
         page.load(found, self.key, [*self.ended, again], **AT_ONCE)
         self.after(again.change)

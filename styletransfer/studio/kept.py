@@ -30,6 +30,7 @@ from .task import Task
 from .worker import in_worker
 
 PREVIEW_SIDE, SHEET_SIDE, THUMBNAIL_SIDE = 768, 640, 180
+THUMBNAIL = "thumbnail.jpg"
 FILM_FRAMES, FILM_SIDE = 48, 512
 KEEP_SECONDS, KEEP_VISITS, KEEP_RESULTS = 3600, 40, 24
 STATE_BYTES, VISIT_BYTES, STORE_BYTES = 64 * 2**20, 256 * 2**20, 2**30
@@ -76,11 +77,12 @@ class Kept:
     step: Any = None
     film: Film = field(default_factory=Film)
     folder: Folder = field(default_factory=Folder)
+    _thumbnail_of: tuple[str, float] | None = None  # colours and blend of the thumbnail that is there
 
     @in_worker
     def take(self, frame: Frame) -> None:
         """Keep the picture of a frame; an optimiser's state that is too large loses its oldest pairs."""
-        self.raw, self.metadata = torch.from_numpy(frame.raw), frame.metadata
+        self.raw, self.metadata, self._thumbnail_of = torch.from_numpy(frame.raw), frame.metadata, None
         self.step = within(frame.step, STATE_BYTES) if isinstance(frame.step, Step) else frame.step
         self.film.add(self.raw)
 
@@ -100,9 +102,17 @@ class Kept:
         """A file of the picture in small, of the same size at every scale of the run."""
         return self._saved(self._small(PREVIEW_SIDE), "preview.jpg", quality=85)
 
-    @in_worker
     def thumbnail(self) -> str:
-        return self._saved(self._small(THUMBNAIL_SIDE), "thumbnail.jpg", quality=85)
+        """A file of the picture in small. One that is there is not made anew, which would wait for a step of a run."""
+        shown = self.settings.color, self.blend
+        if self._thumbnail_of != shown:
+            self._make_thumbnail()
+            self._thumbnail_of = shown
+        return os.path.join(self.folder.name, THUMBNAIL)
+
+    @in_worker
+    def _make_thumbnail(self) -> str:
+        return self._saved(self._small(THUMBNAIL_SIDE), THUMBNAIL, quality=85)
 
     @in_worker
     def look(self) -> str:
