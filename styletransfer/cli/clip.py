@@ -24,8 +24,8 @@ from ..features import Network, load_network
 from ..images import load_image
 from ..images.checks import quoted
 from ..pixels import Size, size_of
-from ..plan import estimate_seconds, make_plan, peak_memory
-from ..transfer import schedule
+from ..plan import peak_memory
+from ..transfer import forecast
 from ..transfer.run import Run
 from ..video import (
     READS,
@@ -213,12 +213,8 @@ def _clip(source: Path, options: argparse.Namespace) -> Clip:
 
 def _estimate(job: Job, scenes: Sequence[Scene], size: Size, config: Config, network: Network) -> str:
     """What a clip will take, in a line."""
-    plan = make_plan(network, config, size)
     frames = sum(len(scene.times) for scene in scenes)
-    seconds = []
-    for settings in (config, further_config(config, network)):
-        scales = [(scale.size, scale.iterations) for scale in schedule(settings, size, network)]
-        seconds.append(estimate_seconds(network, settings, scales, plan.tile))
+    seconds = [sum(forecast(settings, size, network).seconds) for settings in (config, further_config(config, network))]
     total = len(scenes) * seconds[0] + (frames - len(scenes)) * seconds[1]
     counts = f"{frames} frames of {size[1]}x{size[0]}, {len(scenes)} scene{'s' if len(scenes) > 1 else ''}"
     each = f"{seconds[0]:.1f} s for a scene's first frame, {seconds[1]:.1f} s for a further one"
