@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -31,6 +32,11 @@ class Moments:
     @property
     def covariance(self) -> Tensor:
         return self.second - torch.outer(self.mean, self.mean)
+
+    @cached_property
+    def energy(self) -> Tensor:
+        """Squared norm of `second`: of a target, which stays, computed once."""
+        return self.second.square().sum()
 
     def through(self, head: tuple[Tensor, Tensor] | None) -> Moments:
         """The moments of W f + b, for a head of W (K, C) and b (K,), without ever computing those maps."""
@@ -79,7 +85,9 @@ class _SumsWithPassthrough(torch.autograd.Function):
         weighted = rows if guide is None else rows * guide.reshape(-1, 1)
         whole = len(rows) // BLOCK * BLOCK
         blocks = weighted[:whole].unflatten(0, (-1, BLOCK)), rows[:whole].unflatten(0, (-1, BLOCK))
-        second = torch.bmm(blocks[0].mT, blocks[1]).sum(0) + weighted[whole:].T @ rows[whole:]
+        second = weighted[whole:].T @ rows[whole:]
+        if whole:
+            second += torch.bmm(blocks[0].mT, blocks[1]).sum(0)
         return features, weighted.sum(0), second
 
     @staticmethod
@@ -178,10 +186,27 @@ def _gram_loss(measured: Moments, target: Moments, norm: str, pixels: int, chann
     if norm == "picture":
         gap = (measured.count * measured.second - target.count * target.second).square().sum()
         return gap / (4.0 * 3**2 * float(pixels) ** 2)
-    gap = (measured.second - target.second).square().sum()
+    distance: Tensor = _SquaredDistance.apply(measured.second, target.second)
     if norm == "relative":
-        return gap / target.second.square().sum().clamp_min(FLOOR * channels)
-    return gap / channels**2 / {"gatys": 4, "mean": 1, "elements": channels**2}[norm]
+        return distance / target.energy.clamp_min(FLOOR * channels)
+    return distance / channels**2 / {"gatys": 4, "mean": 1, "elements": channels**2}[norm]
+
+
+class _SquaredDistance(torch.autograd.Function):
+    """|G - A|^2 with respect to G, in as few passes over the matrices (C, C) as there can be: of a small picture, they
+    have more values than the maps.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, measured: Tensor, target: Tensor) -> Tensor:
+        gap = measured - target
+        ctx.save_for_backward(gap)
+        return gap.square().sum()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (gap,) = ctx.saved_tensors
+        return gap * (2 * gradients[0]), None
 
 
 def _moments_loss(measured: Moments, target: Moments, norm: str, channels: int) -> Tensor:

@@ -9,24 +9,34 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
 
 from .files import cache_folder, text_of, write_atomically
 
-REPEATS = 5  # the fastest of so many counts: other programs' work only adds time
+REPEATS = 5  # calls that are timed
 
 
 def fastest(run: Callable[[], object]) -> float:
-    """Seconds of the fastest of a few calls, after one to warm up."""
+    """Seconds of the fastest of a few calls, after one to warm up: other programs' work only adds time."""
+    return min(_seconds(run))
+
+
+def typical(run: Callable[[], object]) -> float:
+    """Seconds of the median of a few calls, after one to warm up: what other programs' work adds counts."""
+    return median(_seconds(run))
+
+
+def _seconds(run: Callable[[], object]) -> list[float]:
     run()
     seconds = []
     for _ in range(REPEATS):
         began = time.perf_counter()
         run()
         seconds.append(time.perf_counter() - began)
-    return min(seconds)
+    return seconds
 
 
 def decided(question: str, measure: Callable[[], bool]) -> bool:

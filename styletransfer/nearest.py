@@ -9,7 +9,7 @@ stays beside it, without which flat areas lose their strokes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from .losses import rows_of, widen
 
 STYLE_VECTORS = 4096  # positions of the styles that are searched, drawn at random where there are more
 SEARCHED = 4096  # positions of the picture that are searched for at a time
+CACHED = 2**17  # values of a map in a band
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ def find_matches(features: Tensor, style_vectors: Tensor, guide: Tensor | None =
     positions = rows_of(widen(features))  # (h w, C)
     weights = None if guide is None else guide.reshape(-1, 1)
     center = positions.mean(0) if weights is None else (weights * positions).sum(0) / weights.sum()
-    nearest = torch.cat([((block - center) @ vectors.T).argmax(1) for block in positions.split(SEARCHED)])
+    nearest = torch.cat([((block - center) @ vectors.T).max(1).indices for block in positions.split(SEARCHED)])
     target = vectors[nearest] if weights is None else weights * vectors[nearest]
     shaped = target.to(features.dtype).view(*features.shape[-2:], -1).permute(2, 0, 1)[None]
     return Matches(shaped, center)
@@ -75,16 +76,25 @@ class _Similarity(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, features: Tensor, target: Tensor, center: Tensor) -> Tensor:
         ctx.save_for_backward(features, target, center)
-        unit, _ = _unit(features, center)
-        return (unit * target).sum()
+        bands = _bands(features, target)
+        return torch.stack([(_unit(inside, center)[0] * goal).sum() for inside, goal in bands]).sum()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         features, target, center = ctx.saved_tensors
-        unit, length = _unit(features, center)
-        along = (unit * target).sum(1, keepdim=True)
-        gradient = (target - along * unit) * (gradients[0] / length)
-        return gradient.to(features.dtype), None, None
+        gradient = torch.empty_like(features)
+        for inside, goal, out in _bands(features, target, gradient):
+            unit, length = _unit(inside, center)
+            along = (unit * goal).sum(1, keepdim=True)
+            out.copy_((goal - along * unit) * (gradients[0] / length))
+        return gradient, None, None
+
+
+def _bands(*maps: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Maps (1, C, h, w) in bands of some rows: on a CPU, so few that all that is computed of one stays in the cache."""
+    _, channels, height, width = maps[0].shape
+    rows = max(1, CACHED // (channels * width)) if maps[0].device.type == "cpu" else height
+    return zip(*(of.split(rows, dim=2) for of in maps))
 
 
 def _unit(features: Tensor, center: Tensor) -> tuple[Tensor, Tensor]:

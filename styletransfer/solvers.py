@@ -50,15 +50,17 @@ class State:
 
 
 def start(image: Tensor, config: Config, previous: State | None = None) -> State:
-    """The state before the first step at a scale, with the last scale's spectrum or Adam's moments, resampled.
+    """The state before the first step at a scale, with the last scale's spectrum, and its L-BFGS pairs where the size
+    stays (new matches change the curvature little), or Adam's moments, resampled.
 
     Resampled as in Crowson's style-transfer-pytorch: the first moment bicubic, the second bilinear and not negative.
     """
-    state = State(image, spectrum=None if previous is None else previous.spectrum)
-    if previous is None or config.optimizer != "adam" or not previous.memory:
+    state, size = State(image, spectrum=None if previous is None else previous.spectrum), size_of(image)
+    if previous is None or not previous.memory:
         return state
+    if config.optimizer == "lbfgs":
+        return replace(state, memory=previous.memory) if size == size_of(previous.image) else state
     first, second = previous.memory[0]
-    size = size_of(image)
     memory = (resample(first, size), resample(second, size, "bilinear").clamp_min(0))
     return replace(state, memory=(memory,), updates=previous.updates)
 

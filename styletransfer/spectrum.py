@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -30,7 +30,7 @@ MIN_ENERGY = 1e-9  # share of the steps below which a band holds only rounding e
 FLOOR = 0.04  # added to the relative curvature, so that the flattest directions are not overweighted
 SQUARE = 16  # side in pixels of the squares that have a factor of their own
 CONTRAST = 4.0  # limit of that factor, and of its inverse
-CHUNK = 2**20  # frequencies that are processed at a time
+CHUNK = 2**17  # frequencies that are processed at a time
 
 
 @dataclass(frozen=True)
@@ -105,14 +105,16 @@ def _curvature(sy: Tensor, ss: Tensor) -> Tensor:
 
 def _by_band(s: Tensor, y: Tensor) -> Tensor:
     """s.y and s.s, summed over the frequencies of each colour axis and band: (2, 3, BANDS)."""
-    sums = torch.zeros(2, len(AXES), BANDS, dtype=widest(s.device), device=s.device)
-    for axis, planes in enumerate(zip(_planes(s), _planes(y))):
+    sums = torch.zeros(len(AXES), 2, BANDS, dtype=widest(s.device), device=s.device)
+    for by_band, *planes in zip(sums, _planes(s), _planes(y)):
         s_waves, y_waves = map(torch.fft.rfft2, planes)  # (H, W // 2 + 1)
-        for rows, positions in _band_positions(s):
-            bands = positions.round().long().flatten()
-            for by_band, waves in zip(sums[:, axis], (y_waves[rows], s_waves[rows])):
-                by_band.scatter_add_(0, bands, (s_waves[rows].conj() * waves).real.flatten().to(sums.dtype))
-    return sums
+        for first, last in _rows(s):
+            rows = slice(first, last)
+            waves = s_waves[rows].conj()
+            products = torch.stack([(waves * y_waves[rows]).real, (waves * s_waves[rows]).real]).to(sums.dtype)
+            # A product of matrices adds in the same order each time, which a scatter does not on a GPU.
+            by_band += products.flatten(1) @ _membership(*size_of(s), first, last, sums.dtype, s.device)
+    return sums.transpose(0, 1)
 
 
 def _by_square(planes: Iterable[Tensor]) -> Tensor:
@@ -128,10 +130,11 @@ def _at_frequencies(by_band: Tensor, like: Tensor) -> Tensor:
     height, width = size_of(like)
     by_band = by_band.to(like.dtype)
     by_frequency = like.new_empty((len(AXES), height, width // 2 + 1))
-    for rows, positions in _band_positions(like):
+    for first, last in _rows(like):
+        positions = _band_positions(height, width, first, last, like.dtype, like.device)
         lower = positions.long().clamp_max(BANDS - 2)
         for out, values in zip(by_frequency, by_band):
-            torch.lerp(values[lower], values[lower + 1], positions - lower, out=out[rows])
+            torch.lerp(values[lower], values[lower + 1], positions - lower, out=out[first:last])
     return by_frequency
 
 
@@ -152,16 +155,28 @@ def _axes(picture: Tensor) -> Tensor:
     return axes / axes.square().sum(1, keepdim=True).sqrt()
 
 
-def _band_positions(like: Tensor) -> Iterator[tuple[slice, Tensor]]:
-    """Where each frequency lies on the scale of bands, 0 to BANDS - 1: some rows of H at a time, (rows, W // 2 + 1)."""
+def _rows(like: Tensor) -> Iterator[tuple[int, int]]:
+    """The first row, and the one after the last, of CHUNK frequencies at a time of a picture's (H, W // 2 + 1)."""
     height, width = size_of(like)
-    vertical = torch.fft.fftfreq(height, dtype=like.dtype, device=like.device).square()
-    horizontal = torch.fft.rfftfreq(width, dtype=like.dtype, device=like.device).square()
-    step = max(1, CHUNK // len(horizontal))
-    for start in range(0, height, step):
-        rows = slice(start, start + step)
-        squared = vertical[rows, None] + horizontal  # 1/2 at the highest frequency; half an octave lower halves it
-        yield rows, (BANDS - 1 + (2 * squared).log2()).clamp_(0, BANDS - 1)
+    step = max(1, CHUNK // (width // 2 + 1))
+    return ((first, min(first + step, height)) for first in range(0, height, step))
+
+
+@lru_cache(maxsize=2)  # a picture of one chunk needs the same at every step
+def _band_positions(height: int, width: int, first: int, last: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Where the frequencies of some rows lie on the scale of bands, 0 to BANDS - 1: (rows, W // 2 + 1)."""
+    vertical = torch.fft.fftfreq(height, dtype=dtype, device=device)[first:last].square()
+    horizontal = torch.fft.rfftfreq(width, dtype=dtype, device=device).square()
+    squared = vertical[:, None] + horizontal  # 1/2 at the highest frequency; half an octave lower halves it
+    return (BANDS - 1 + (2 * squared).log2()).clamp_(0, BANDS - 1)
+
+
+@lru_cache(maxsize=1)
+def _membership(height: int, width: int, first: int, last: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """1 where a frequency of some rows is in a band, else 0: (rows * (W // 2 + 1), BANDS)."""
+    bands = _band_positions(height, width, first, last, dtype, device).round().flatten()
+    members: Tensor = bands[:, None] == torch.arange(BANDS, device=device)
+    return members.to(dtype)
 
 
 def _on_fft_device(values: Tensor) -> Tensor:

@@ -118,3 +118,14 @@ def test_a_run_stopped_amid_its_matches_goes_on_to_the_same_bits(network: Networ
 def test_best_ends_with_nearest_neighbours() -> None:
     best = RECIPES["best"]
     assert best.nearest_weight > 0 and best.scales[-2:] == (1.0, 1.0)
+
+
+def test_new_matches_are_those_of_an_objective_built_from_that_picture(network: Network) -> None:
+    first, second, style = noise(1, 3, 64, 48, seed=1), noise(1, 3, 64, 48, seed=2), noise(1, 3, 64, 64, seed=3)
+    config = replace(RUN, style_layers=FIVE)
+    built = Objective(network, config, first, [style], start=second)(first)
+    matched = Objective(network, config, first, [style], start=first)
+    before = matched(first)
+    matched.match(second, [style])
+    assert torch.equal(matched(first).gradient, built.gradient)
+    assert not torch.equal(before.gradient, built.gradient)

@@ -63,10 +63,12 @@ def test_with_tiles_the_maps_cost_the_same_at_every_size(network: Network) -> No
 
 
 def test_the_estimate_is_linear_in_steps_and_pixels(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
-    def seconds_of_evaluation(network: Network, config: Config, size: tuple[int, int], matched: bool) -> float:
-        return (2e-6 if matched else 1e-6) * size[0] * size[1]
+    fixed = 0.0
 
-    monkeypatch.setattr(plan.timing, "_seconds_of_evaluation", seconds_of_evaluation)
+    def seconds_of_step(network: Network, config: Config, size: tuple[int, int], matched: bool = False) -> float:
+        return fixed + (2e-6 if matched else 1e-6) * size[0] * size[1]
+
+    monkeypatch.setattr(plan.timing, "_seconds_of_step", seconds_of_step)
     monkeypatch.setattr(plan.timing, "_seconds_of_pass", lambda: 0.0)
     config = replace(CONFIG, optimizer="adam")
     one = estimate_seconds(network, config, [((100, 100), 9)])
@@ -74,16 +76,19 @@ def test_the_estimate_is_linear_in_steps_and_pixels(network: Network, monkeypatc
     assert estimate_seconds(network, config, [((200, 200), 9)]) == pytest.approx(4 * one)
     assert estimate_seconds(network, config, [((100, 100), 9), ((200, 200), 9)]) == pytest.approx(5 * one)
     assert estimate_seconds(network, config, [((200, 200), 9)], tile=64) > plan.timing.TILED_COST * 4 * one
-    assert estimate_seconds(network, config, [((100, 100), 9), ((100, 100), 9)]) == pytest.approx(3 * one)  # repeated
+    repeated = 2 * (9 + plan.timing.SEARCH) / 10
+    assert estimate_seconds(network, config, [((100, 100), 9), ((100, 100), 9)]) == pytest.approx((1 + repeated) * one)
+    fixed = 0.25  # of each evaluation, whatever its size
+    assert estimate_seconds(network, config, [((200, 200), 9)]) == pytest.approx(10 * fixed + 4 * one)
 
 
-def test_an_evaluation_is_timed_once_for_settings_that_cost_the_same(
+def test_a_step_is_timed_once_for_settings_that_cost_the_same(
     network: Network, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = iter([1.0, 2.0, 4.0])
     monkeypatch.setattr(plan.timing, "_timed", {})
-    monkeypatch.setattr(plan.timing, "fastest", lambda run: next(times))
-    timed = plan.timing._seconds_of_evaluation
+    monkeypatch.setattr(plan.timing, "typical", lambda run: next(times))
+    timed = plan.timing._seconds_of_step
     assert timed(network, CONFIG, (32, 32)) == 1.0
     alike = replace(CONFIG, strength=80.0, seed=5, size=512, scales=(1.0,), iterations=(7,))
     assert timed(network, alike, (32, 32)) == 1.0

@@ -274,7 +274,8 @@ def test_a_scale_that_a_style_cannot_fill_is_left_out(network: Network) -> None:
 def test_a_narrow_style_is_as_large_as_the_network_needs(network: Network) -> None:
     """At brush size 2 it would be 5 pixels high."""
     config, narrow = Config(size=128, scales=(1.0,), iterations=(1,), style_scale=2.0), torch.rand(1, 3, 40, 2000)
-    height, width = Run(picture(1), [narrow], config, None, network)._style_at(narrow, (128, 128)).shape[-2:]
+    (style,) = Run(picture(1), [narrow], config, None, network)._styles_at((128, 128))
+    height, width = style.shape[-2:]
     assert height == max(5, network.stride) and width == pytest.approx(50 * height, rel=0.02)
     assert stylize(picture(1), [narrow], config, network=network).outcome == "done"
 
@@ -282,7 +283,7 @@ def test_a_narrow_style_is_as_large_as_the_network_needs(network: Network) -> No
 def test_style_keeps_its_aspect_or_covers_the_frame(network: Network) -> None:
     def sizes(**changes: object) -> list[tuple[int, ...]]:
         run = Run(picture(1), [picture(2, 100, 30)], replace(LBFGS, **changes), None, network)
-        return [tuple(run._style_at(style, (80, 96)).shape[-2:]) for style in run.styles]
+        return [tuple(style.shape[-2:]) for style in run._styles_at((80, 96))]
 
     assert sizes() == [(96, 29)]
     assert sizes(style_scale=2.0) == [(192, 58)]

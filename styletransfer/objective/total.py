@@ -90,6 +90,8 @@ class Objective:
         self.style_targets = style_targets or []
         self.tv_weight, self.temporal_weight = weights.tv, weights.temporal
         self.anchor = anchor if self.temporal_weight else None
+        self.matches: dict[str, list[Matches]] = {}
+        self._drawn: dict[str, list[Tensor]] = {}  # the styles' vectors that are searched, by layer, one a region
         self._octaves: dict[Size, list[Octave]] = {}
         with torch.no_grad():
             if content is not None and self.content_weights:
@@ -105,10 +107,10 @@ class Objective:
                 mixed = config.style_weights or (1.0,) * len(self.style_targets)
                 self.regions = regions_of(masks, mixed, self.style_targets)
             self._divide_by_own_amounts(content, styles, weights)
-            self.matches: dict[str, list[Matches]] = {}
-            if start is not None and self.regions and weights.nearest:
-                self.matches = self._matches(start, styles)
-            self.nearest_weight = weights.nearest / max(1, len(self.matches))
+        layers = matched_layers(network, self.style_weights) if self.regions and weights.nearest else []
+        self.nearest_weights = dict.fromkeys(layers, weights.nearest / max(1, len(layers)))
+        if start is not None:
+            self.match(start, styles)
 
     # --- targets
 
@@ -177,22 +179,27 @@ class Objective:
             octaves.append({layer: self._moments(sums, layer, 0, self._positions(size, layer)) for layer in layers})
         return octaves
 
-    def _matches(self, start: Tensor, styles: Sequence[Tensor]) -> dict[str, list[Matches]]:
-        """Each region's matches, by layer."""
-        layers = matched_layers(self.network, self.style_weights)
+    @torch.no_grad()
+    def match(self, start: Tensor, styles: Sequence[Tensor]) -> None:
+        """Find the nearest neighbours of another picture's features; `start`, `styles`: as for the constructor."""
+        layers = list(self.nearest_weights)
         if not layers:
-            return {}
-        generator = torch.Generator().manual_seed(self.config.seed)
+            return
+        self.matches = {}
+        self._octaves.clear()  # their parts are views of the matches
+        if not self._drawn:
+            generator = torch.Generator().manual_seed(self.config.seed)
+            maps = [self._maps(style, layers) for style in styles]
+            self._drawn = {
+                layer: [drawn([of[layer] for of in maps], region.weights, generator) for region in self.regions]
+                for layer in layers
+            }
+            del maps
         features, size = self._maps(start, layers), size_of(start)
-        style_features = [self._maps(style, layers) for style in styles]
-        return {
+        self.matches = {
             layer: [
-                find_matches(
-                    features[layer],
-                    drawn([maps[layer] for maps in style_features], region.weights, generator),
-                    self._guide(region, size, layer)[0],
-                )
-                for region in self.regions
+                find_matches(features[layer], vectors, self._guide(region, size, layer)[0])
+                for region, vectors in zip(self.regions, self._drawn[layer])
             ]
             for layer in layers
         }
@@ -235,7 +242,7 @@ class Objective:
                 if losses:
                     styles[name] = torch.stack(losses).sum()
                 if number == 0 and layer in self.matches:
-                    nearest[f"nearest/{layer}"] = self.nearest_weight * self._distance(sums, layer, counts)
+                    nearest[f"nearest/{layer}"] = self.nearest_weights[layer] * self._distance(sums, layer, counts)
         terms = {**contents, **styles, **nearest}
         if self.tv_weight:
             terms["tv/pixels"] = self.tv_weight * self._variation(image)

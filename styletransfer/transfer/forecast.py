@@ -24,7 +24,7 @@ class Forecast:
 def forecast(
     config: Config, frame: Size, network: Network, styles: Sequence[Size] = (), *, content: bool = True
 ) -> Forecast:
-    """What a run in a frame of (H, W) with styles of (H, W) will take; a few evaluations are timed for it, once for a
+    """What a run in a frame of (H, W) with styles of (H, W) will take; a few steps are timed for it, once for a
     network and its settings. Raises StyleTransferError as `schedule` does.
     """
     scales = schedule(config, frame, network, styles)

@@ -65,7 +65,7 @@ class Run:
         self.notes: list[str] = []
         self._on_tight_memory = on_tight_memory or (lambda: None)
         self._backed_off = False
-        self._objective: tuple[int, solvers.Evaluate] | None = None  # of the current scale
+        self._objective: tuple[int, Objective] | None = None  # and its scale
         self._fit_memory(make_plan(network, config, self.schedule[-1].size, content=self.content is not None))
 
     def _frame(self) -> Size:
@@ -92,10 +92,7 @@ class Run:
         """One step; where memory runs out, again from the same state in smaller tiles."""
         while True:
             try:
-                if self._objective is None or self._objective[0] != state.scale:
-                    self._objective = None  # frees the last scale's targets before the new ones are computed
-                    self._objective = state.scale, self._objective_at(scale, state.start)
-                return solvers.step(state.solver, self._objective[1], self.config)
+                return solvers.step(state.solver, self._loss_at(state, scale), self.config)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
@@ -183,11 +180,33 @@ class Run:
         before = min(totals[:-SETTLING])
         return before - min(totals) < self.config.tolerance * before
 
-    def _objective_at(self, scale: Scale, start: Tensor | None = None) -> solvers.Evaluate:
-        """The loss at a scale, of a picture in 0 .. pixel_range; start: as of a RunState."""
-        config = self.config
+    def _loss_at(self, state: RunState, scale: Scale) -> solvers.Evaluate:
+        """The loss of a picture in 0 .. pixel_range at the state's scale."""
+        if self._objective is None or self._objective[0] != state.scale:
+            self._objective = state.scale, self._objective_of(state, scale)
+        objective, pixel_range = self._objective[1], self.config.pixel_range
+        # Without a reference to this run, which holds the function: both are freed at once, not by a later collection.
+        on_tight_memory = self._on_tight_memory if self._tiled_on_cpu() else None
+
+        def evaluate(image: Tensor) -> Evaluation:
+            loss, gradient, terms = objective(image if pixel_range == 1 else image / pixel_range)
+            if on_tight_memory is not None:
+                on_tight_memory()  # before the optimiser needs memory for its pictures
+            return Evaluation(loss, gradient if pixel_range == 1 else gradient / pixel_range, terms)
+
+        return evaluate
+
+    def _objective_of(self, state: RunState, scale: Scale) -> Objective:
+        """The objective of a state's scale: the last scale's with new matches where it repeats that size."""
+        if state.start is not None and self._objective is not None and self._objective[0] == state.scale - 1:
+            self._objective[1].match(state.start, self._styles_at(scale.size))
+            return self._objective[1]
+        self._objective = None  # frees the last scale's targets before the new ones are computed
+        return self._objective_at(scale, state.start)
+
+    def _objective_at(self, scale: Scale, start: Tensor | None = None) -> Objective:
         content = None if self.content is None else self._to_device(pixels.resize(self.content, scale.size))
-        styles = [self._to_device(self._style_at(style, scale.size)) for style in self.styles]
+        styles = self._styles_at(scale.size)
         key = tuple(map(pixels.size_of, styles))
         masks = None
         if self.masks is not None:
@@ -197,19 +216,9 @@ class Run:
             image, mask = pixels.resize(self.anchor.image, scale.size), resized_mask(self.anchor.mask, scale.size)
             anchor = Anchor(self._to_device(image), self._to_device(mask))
         options: Any = {"masks": masks, "start": start, "anchor": anchor, "tile": self.tile, "mapped": self.map_tiles}
-        objective = Objective(self.network, config, content, styles, self.style_targets.get(key), **options)
+        objective = Objective(self.network, self.config, content, styles, self.style_targets.get(key), **options)
         self.style_targets[key] = objective.style_targets
-
-        # Without a reference to this run, which holds the function: both are freed at once, not by a later collection.
-        on_tight_memory = self._on_tight_memory if self._tiled_on_cpu() else None
-
-        def evaluate(image: Tensor) -> Evaluation:
-            loss, gradient, terms = objective(image if config.pixel_range == 1 else image / config.pixel_range)
-            if on_tight_memory is not None:
-                on_tight_memory()  # before the optimiser needs memory for its pictures
-            return Evaluation(loss, gradient if config.pixel_range == 1 else gradient / config.pixel_range, terms)
-
-        return evaluate
+        return objective
 
     def measure_styles(self) -> StyleTargets:
         """The styles' statistics at every scale."""
@@ -217,10 +226,13 @@ class Run:
             self._objective_at(scale)
         return self.style_targets
 
-    def _style_at(self, style: Tensor, size: Size) -> Tensor:
-        """A style picture at the brush size of the settings for a result of (H, W); its aspect is kept."""
-        fit = pixels.cover if self.config.style_fit == "cover" else pixels.resize
-        return fit(style, style_size(self.config, pixels.size_of(style), size, self.network.stride))
+    def _styles_at(self, size: Size) -> list[Tensor]:
+        """The style pictures at their brush size for a result of (H, W), in their own aspect or covering it."""
+        fit, stride = pixels.cover if self.config.style_fit == "cover" else pixels.resize, self.network.stride
+        return [
+            self._to_device(fit(style, style_size(self.config, pixels.size_of(style), size, stride)))
+            for style in self.styles
+        ]
 
     def _to_device(self, image: Tensor) -> Tensor:
         return image.to(self.device, self.dtype)

@@ -2,7 +2,7 @@
 
     python tests/benchmarks/estimates.py [--sizes 256,512,1024] [--qualities draft,balanced] [--limit 1.3] [--json FILE]
 
-`told` is what `--dry-run` says, from a few evaluations at 256 px; `took` is the run itself, without loading anything.
+`told` is what `--dry-run` says, from a few steps at 64 and 192 px; `took` is the run itself, without loading anything.
 Both the sum and each scale are compared. Exits with 1 where a sum is off by more than the limit, either way.
 """
 
