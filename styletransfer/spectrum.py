@@ -168,7 +168,8 @@ def _band_positions(height: int, width: int, first: int, last: int, dtype: torch
     vertical = torch.fft.fftfreq(height, dtype=dtype, device=device)[first:last].square()
     horizontal = torch.fft.rfftfreq(width, dtype=dtype, device=device).square()
     squared = vertical[:, None] + horizontal  # 1/2 at the highest frequency; half an octave lower halves it
-    return (BANDS - 1 + (2 * squared).log2()).clamp_(0, BANDS - 1)
+    positions: Tensor = (BANDS - 1 + (2 * squared).log2()).clamp_(0, BANDS - 1)
+    return positions
 
 
 @lru_cache(maxsize=1)
