@@ -12,6 +12,7 @@ import pytest
 import torch
 from hypothesis import settings
 from oracles import FIVE, SMALL, random_network
+from small import two_pictures
 
 from styletransfer import cores
 from styletransfer.engine import Engine, Here, chosen
@@ -35,6 +36,11 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def network() -> Network:
     """A random VGG-shaped network of five narrow blocks in float64: the layers of Gatys et al., stride 16."""
     return random_network(Design(SMALL), (*FIVE, "relu4_2"))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> tuple[str, str]:
+    return two_pictures(tmp_path)
 
 
 @pytest.fixture(scope="session")

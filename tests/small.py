@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,18 +35,6 @@ SHAPES = {
 QUICK = Config(size=32, scales=(0.5, 1), iterations=(3, 2)).to_dict()
 
 
-@contextmanager
-def small_network(folder: Path) -> Iterator[None]:
-    """In place of the built-in network, a random one of the same kind with two layers."""
-    file = folder / "network.safetensors"
-    save_file({name: tensor.float() for name, tensor in random_tensors(SHAPES).items()}, file)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("styletransfer.weights.BUILTIN", file)
-        patch.setattr("styletransfer.features.choice.BUILTIN", file)
-        patch.setattr("styletransfer.studio.frames._networks", {})
-        yield
-
-
 @pytest.fixture(scope="module", autouse=True)
 def _collect_garbage() -> Iterator[None]:
     """Gradio's loops and sockets, before they fall to the tests of another module."""
@@ -58,7 +46,13 @@ def _collect_garbage() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def _a_small_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with small_network(tmp_path_factory.mktemp("network")):
+    """In place of the built-in network, a random one of the same kind with two layers."""
+    file = tmp_path_factory.mktemp("network") / "network.safetensors"
+    save_file({name: tensor.float() for name, tensor in random_tensors(SHAPES).items()}, file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("styletransfer.weights.BUILTIN", file)
+        patch.setattr("styletransfer.features.choice.BUILTIN", file)
+        patch.setattr("styletransfer.studio.frames._networks", {})
         yield
 
 
@@ -78,6 +72,10 @@ def job(pictures: tuple[str, str], **changes: Any) -> Job:
     special = {name: changes.pop(name) for name in ("regions", "rest", "start") if name in changes}
     server = Server(weights=changes.pop("weights", None))
     return checked(server, {**QUICK, **changes}, content=pictures[0], styles=[pictures[1]], **special)
+
+
+def out_of_time(asked: Job) -> Job:
+    return replace(asked, limits=replace(asked.limits, seconds=0.0))
 
 
 def finished(pictures: tuple[str, str], color: str = "style", **changes: Any) -> Kept:

@@ -29,7 +29,7 @@ import torch
 from gradio.context import LocalContext
 from gradio_client import Client
 from PIL import Image
-from small import EXIF_ARTIST, QUICK, _a_small_network, _collect_garbage, two_pictures  # noqa: F401
+from small import EXIF_ARTIST, QUICK, _a_small_network, _collect_garbage  # noqa: F401
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -76,11 +76,6 @@ def _an_empty_store() -> Iterator[None]:
     yield
     for key in list(STORE._visits):
         STORE.drop(key)
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> tuple[str, str]:
-    return two_pictures(tmp_path)
 
 
 def given(pictures: tuple[Any, ...], key: str | None = None, **changes: Any) -> dict[Any, Any]:

@@ -7,14 +7,13 @@ import pickle
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from small import job as small_job
-from small import two_pictures
+from small import out_of_time
 
 from styletransfer import StyleTransferError
 from styletransfer.engine import Engine, Here, Lost
@@ -26,11 +25,6 @@ from styletransfer.studio.kept import Visit
 from styletransfer.studio.session import continuation, run
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> tuple[str, str]:
-    return two_pictures(tmp_path)
 
 
 class Pickling:
@@ -84,10 +78,6 @@ def job(pictures: tuple[str, str], **changes: Any) -> Job:
 def last_of(frames: Iterator[Frame]) -> Frame:
     *_, last = frames
     return last
-
-
-def out_of_time(asked: Job) -> Job:
-    return replace(asked, limits=replace(asked.limits, seconds=0.0))
 
 
 def test_a_worker_s_picture_is_the_local_one(distant: Engine, pictures: tuple[str, str]) -> None:

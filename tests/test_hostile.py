@@ -7,7 +7,6 @@ import json
 import re
 import struct
 import warnings
-import zlib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 import torch
 from hub_server import RESOLVED, HubServer
 from huggingface_hub import close_session, constants
+from made import encoded, png
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
@@ -27,12 +27,6 @@ from styletransfer.images import encode_image, load_alpha, load_image, read_sett
 from styletransfer.weights import load_weights
 
 SIDE = 30_000
-
-
-def encoded(picture: Image.Image, format: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    picture.copy().save(file, format, **options)
-    return file.getvalue()
 
 
 def refused(data: bytes) -> str:
@@ -60,26 +54,13 @@ def headers() -> dict[str, bytes]:
     webp = bytearray(encoded(Image.new("RGB", (8, 8)), "WEBP"))
     webp[26:30] = struct.pack("<HH", 16_383, 16_383)  # the format's own limit
     return {
-        "PNG": png(SIDE, SIDE, b""),
+        "PNG": png(SIDE, SIDE, 8, 0, []),
         "JPEG": bytes(jpeg),
         "BMP": bytes(bmp),
         "TIFF": bytes(tiff),
         "GIF": b"GIF89a" + square + b"\0\0\0," + b"\0\0\0\0" + square + b"\0\x02\x02\x44\x01\0;",
         "WEBP": bytes(webp),
     }
-
-
-def png(width: int, height: int, rows: bytes) -> bytes:
-    """8-bit grey."""
-    parts = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows)),
-        (b"IEND", b""),
-    )
-    chunks = [
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
-    ]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
 @pytest.mark.parametrize("format", ["PNG", "JPEG", "BMP", "TIFF", "GIF", "WEBP"])
@@ -95,7 +76,7 @@ def test_a_header_of_900_million_pixels_is_refused_undecoded(format: str, monkey
 
 
 def test_a_bomb_within_the_limit_of_bytes_is_refused_by_its_pixels() -> None:
-    bomb = png(8000, 8001, bytes(8001 * 8001))
+    bomb = png(8000, 8001, 8, 0, [bytes(8000)] * 8001)
     assert len(bomb) < 100_000
     assert refused(bomb) == "the picture has 8000 x 8001 pixels: at most 64,000,000 are allowed"
 

@@ -15,7 +15,7 @@ import gradio as gr
 import pytest
 import torch
 from PIL import Image
-from small import _a_small_network, _collect_garbage, finished, two_pictures  # noqa: F401
+from small import _a_small_network, _collect_garbage, finished  # noqa: F401
 
 from styletransfer import load_image
 from styletransfer import stylize as core_stylize
@@ -58,11 +58,6 @@ def demo() -> gr.Blocks:
             with gr.Tab("About"):
                 how.about_tab(SERVER.limits, bundled)
     return page.queue(api_open=False)
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> tuple[str, str]:
-    return two_pictures(tmp_path)
 
 
 def images(markup: str) -> list[Image.Image]:

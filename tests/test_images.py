@@ -20,6 +20,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made import chunk, encoded, png
 from PIL import Image, ImageCms, TiffImagePlugin, features
 from PIL.PngImagePlugin import PngInfo
 
@@ -34,24 +35,6 @@ def noise(*shape: int, dtype: Any = np.uint8) -> np.ndarray:
     """Every value of an integer type is as likely as any other."""
     limits = np.iinfo(dtype)
     return np.random.default_rng(7).integers(limits.min, limits.max, shape, dtype, endpoint=True)
-
-
-def encoded(picture: Image.Image | np.ndarray, format: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    picture = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
-    picture.save(file, format, **options)
-    return file.getvalue()
-
-
-def chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-def png(width: int, height: int, depth: int, color: int, rows: list[bytes], *between: bytes) -> bytes:
-    """A PNG of these rows, with chunks between header and pixels."""
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
-    pixels = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
-    return b"\x89PNG\r\n\x1a\n" + header + b"".join(between) + pixels + chunk(b"IEND", b"")
 
 
 def tiff(width: int, height: int, bits: int, pixels: bytes, *, order: str = "<", white_is_zero: bool = False,

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from small import QUICK, finished, job, small_network, two_pictures
+from small import QUICK, _a_small_network, finished, job, out_of_time  # noqa: F401
 
 from styletransfer import RECIPES, Config, StyleTransferError, load_image, recolor, resize, stylize
 from styletransfer.cli import build_parser, configured
@@ -33,17 +33,6 @@ from styletransfer.studio.task import Line
 from styletransfer.studio.wording import FIELDS, as_text, command, from_address, from_png, from_text
 
 LIMITS = Limits()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _a_small_network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with small_network(tmp_path_factory.mktemp("network")):
-        yield
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> tuple[str, str]:
-    return two_pictures(tmp_path)
 
 
 # --- what may be asked for
@@ -185,10 +174,6 @@ def test_an_address_presets_what_it_may(
 
 
 # --- the run
-
-
-def out_of_time(asked: Job) -> Job:
-    return replace(asked, limits=replace(asked.limits, seconds=0.0))
 
 
 def test_frames_end_where_the_core_ends(pictures: tuple[str, str]) -> None:
