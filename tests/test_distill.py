@@ -14,7 +14,7 @@ from torch import Tensor
 
 from styletransfer import Config, StyleTransferError, save_image
 from styletransfer.distill import course, layers, losses, program
-from styletransfer.distill.course import Fit
+from styletransfer.distill.student import Fit, new_student, packed, take_over
 from styletransfer.features import (
     DESIGNS,
     Factored,
@@ -47,7 +47,7 @@ def _a_short_first_layer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def start(teacher: Network, images: list[Tensor], widths: tuple[int | str, ...]) -> dict[str, float]:
     """The held-out score of a student whose layers have been solved, and nothing more."""
-    student = course.new_student(teacher, replace(SHORT, widths=widths))
+    student = new_student(teacher, replace(SHORT, widths=widths))
     scale = course.teacher_scale(teacher, images, SHORT.layers)
     layers.fit_layers(student, teacher, images, scale)
     return course.held_out_score(student, teacher, scale, images)
@@ -126,21 +126,21 @@ def test_a_layer_with_all_channels_needs_no_head() -> None:
     widths = (4, 64, "M", Factored(128, 6, 8), 5)
     fit = replace(SHORT, widths=widths, style_layers=("relu1_1", "relu2_1"), content_layers=("relu2_2",))
     assert fit.layers == ("relu1_1", "relu2_1", "relu2_2", "relu1_2")
-    student = course.new_student(Network("vgg19", DESIGNS["vgg19"], fit.layers), fit)
+    student = new_student(Network("vgg19", DESIGNS["vgg19"], fit.layers), fit)
     student.load(Weights(random_tensors(student.shapes()), "", ""))
     scale = {layer: torch.tensor(value) for layer, value in zip(fit.layers, (2.0, 300.0, 5.0, 70.0))}
-    shapes = {key: tuple(value.shape) for key, value in course.packed(student, scale).items()}
+    shapes = {key: tuple(value.shape) for key, value in packed(student, scale).items()}
     design = compact_design(shapes)
     assert design.widths == widths
     shipped = Network("builtin", design, fit.layers, heads=compact_heads(shapes))
     assert sorted(shipped.layers) == sorted(fit.layers) and set(shipped.heads) == {"relu1_1", "relu2_2"}
-    tensors = {key: value.float() for key, value in course.packed(student, scale).items()}
+    tensors = {key: value.float() for key, value in packed(student, scale).items()}
     shipped.load(Weights({key: tensors[key] for key in shipped.shapes()}, "", ""))
     picture = noise(1, 3, 24, 24).float()
-    fitted, packed = student(picture, fit.layers), shipped(picture, fit.layers)
+    fitted, stored = student(picture, fit.layers), shipped(picture, fit.layers)
     for layer in ("relu1_2", "relu2_1"):
-        assert relative_error(packed[layer], scale[layer] * fitted[layer]) < 1e-2
-    grams = [float(moments(maps["relu2_2"]).second.norm()) for maps in (fitted, packed)]
+        assert relative_error(stored[layer], scale[layer] * fitted[layer]) < 1e-2
+    grams = [float(moments(maps["relu2_2"]).second.norm()) for maps in (fitted, stored)]
     assert grams[1] == pytest.approx(25 * grams[0], rel=1e-2)
 
 
@@ -163,7 +163,7 @@ def test_an_interrupted_fit_goes_on_and_the_file_is_a_network(
     course.distill(network, images, images[:2], SHORT, output)
     saved = torch.load(tmp_path / "own.safetensors.fit", weights_only=True)
     assert saved["step"] == 6
-    student = course.new_student(network, SHORT)
+    student = new_student(network, SHORT)
     student.load_state_dict(saved["student"])
     config = Config(
         network="builtin",
@@ -208,10 +208,10 @@ def test_large_kernels_are_kept_in_eight_bits(
     network: Network, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Each value comes back within half a step of its channel, of which there are 127 to the largest."""
-    monkeypatch.setattr("styletransfer.distill.course.EIGHT_BITS", 200)
-    student = course.new_student(network, SHORT)
+    monkeypatch.setattr("styletransfer.distill.student.EIGHT_BITS", 200)
+    student = new_student(network, SHORT)
     student.load(Weights(random_tensors(student.shapes()), "", ""))
-    tensors = course.packed(student, {layer: torch.tensor(1.0) for layer in SHORT.layers})
+    tensors = packed(student, {layer: torch.tensor(1.0) for layer in SHORT.layers})
     save_file(tensors, tmp_path / "packed.safetensors")
     config = Config(network="builtin", weights=str(tmp_path / "packed.safetensors"), device="cpu", precision="float32")
     loaded, kernels = load_network(config).features.state_dict(), student.features.state_dict()
@@ -258,8 +258,8 @@ def test_an_earlier_fit_gives_what_still_fits(network: Network, images: list[Ten
     course.distill(network, images, images[:1], SHORT, tmp_path / "one")
     earlier = torch.load(tmp_path / "one.fit", weights_only=True)["student"]
     wide = replace(SHORT, steps=0, widths=(*NARROW[:6], 7, *NARROW[7:]))
-    student = course.new_student(network, wide)
-    assert course.take_over(student, earlier) == {"relu1_1", "relu1_2", "relu2_1", "relu2_2"}
+    student = new_student(network, wide)
+    assert take_over(student, earlier) == {"relu1_1", "relu1_2", "relu2_1", "relu2_2"}
     course.distill(network, images, images[:1], wide, tmp_path / "two", tmp_path / "one.fit")
     again = torch.load(tmp_path / "two.fit", weights_only=True)["student"]
     same = {
@@ -273,6 +273,6 @@ def test_a_layer_with_all_channels_is_told_the_same_by_any_fit() -> None:
     narrow = (2, 2, "M", 2, 2, "M", 2, 0, 0, 0, "M")
     deep = [(Factored(512, 0, 2), Factored(512, 2, mixed), Factored(512, 2, 2)) for mixed in (2, 3)]
     fits = [replace(SHORT, widths=(*narrow, *layers), content_layers=("relu4_2",)) for layers in deep]
-    one, two = (course.new_student(teacher, fit) for fit in fits)
+    one, two = (new_student(teacher, fit) for fit in fits)
     everything = {"relu1_1", "relu1_2", "relu2_1", "relu2_2", "relu3_1", "relu4_1", "relu4_2", "relu4_3"}
-    assert course.take_over(two, one.state_dict()) == everything - {"relu4_2"}
+    assert take_over(two, one.state_dict()) == everything - {"relu4_2"}

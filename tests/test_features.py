@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from styletransfer.config import CONTENT_NORMS, STYLE_NORMS, Config, StyleTransferError
-from styletransfer.distill.course import packed
+from styletransfer.distill.student import packed
 from styletransfer.features import (
     DESIGNS,
     Design,

@@ -1,4 +1,4 @@
-"""The start of a fit, in closed form: one least-squares problem a layer, shallow to deep."""
+"""The start of a fit, in closed form: one least-squares problem per layer, shallow to deep."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from ..features import FactoredConv2d, Network
 from ..losses import moments
 
-POSITIONS = 400_000  # of all pictures together, that a layer is solved from
-RIDGE = 1e-5  # of the mean square of the inputs
-FIRST_STEPS, FIRST_POSITIONS = 4000, 4096  # of Adam for the first layer and its head, and positions a step
+POSITIONS = 400_000  # of all pictures together, for the solution of a layer
+RIDGE = 1e-5  # over the mean square of the inputs
+FIRST_STEPS, FIRST_POSITIONS = 4000, 4096  # steps of Adam for the first layer and its head, and positions per step
 
 
 @torch.no_grad()
@@ -25,15 +25,14 @@ def fit_layers(
     scale: Mapping[str, Tensor],
     done: Collection[str] = (),
 ) -> None:
-    """Solve the student's convolutions and heads in turn by least squares, but for the layers that are `done`.
+    """Solve the student's convolutions and heads one after the other by least squares, except layers that are `done`.
 
-    A convolution predicts, from the 3x3 patches of the student's own layer before, the pre-activations of some or all
-    of the teacher's channels, so that each layer makes up for the errors of the last; where there is a head, it then
-    predicts all of the teacher's activations over `scale`, their RMS. Where not all channels are kept, they are those
-    that best predict the rest.
+    A convolution predicts the pre-activations of the teacher's channels, or of those that best predict the rest, from
+    the 3x3 patches of the student's layer before, so that it makes up for that layer's errors. A head then predicts
+    all of the teacher's activations over `scale`, their RMS.
 
     images: (1, 3, H, W) in [0, 1]. Source: channel pruning with reconstruction (He et al. 2017, Channel Pruning for
-    Accelerating Very Deep Neural Networks), here without any channel of the layer before left as it was.
+    Accelerating Very Deep Neural Networks), where the input channels are a subset of the teacher's.
     """
     dtype = teacher.features[0].weight.dtype
     teacher_maps = [teacher.normalised(image).half() for image in images]  # in half precision, to save memory
@@ -51,20 +50,8 @@ def fit_layers(
         name = next(layer for layer, place in teacher.names.items() if place == index + 1)
         if name in student.names:
             own: Any = student.features[position]
-        if name in student.names and name not in done:
-            gram = torch.stack([moments(maps.float().relu()).second for maps in teacher_maps]).double().mean(0)
-            count: int = own.out_channels
-            kept = leading_channels(gram, count) if count < len(gram) else torch.arange(count)
-            # Activations of RMS 1 at every layer give all weights one order of magnitude, which Adam's steps need.
-            unit = scale.get(name, gram.diagonal()[kept].mean().sqrt().float())
-            goals = (maps[:, kept] / unit for maps in teacher_maps)  # one at a time: together they would be gigabytes
-            if isinstance(own, FactoredConv2d):
-                _fit_factored(own, module.weight.float(), student_maps, goals)
-            else:
-                solution, _ = _least_squares(_pairs(student_maps, goals))
-                own.weight.copy_(_kernel(solution[:-1], own.in_channels))
-                own.bias.copy_(solution[-1])
-        if name in student.names:
+            if name not in done:
+                _fit_convolution(own, module.weight.float(), student_maps, teacher_maps, scale.get(name))
             student_maps = [own(maps.float()).relu().half() for maps in student_maps]
             position += 2
         teacher_maps = [maps.relu() for maps in teacher_maps]
@@ -81,11 +68,29 @@ def fit_layers(
             break
 
 
-def _fit_factored(own: FactoredConv2d, kernel: Tensor, maps: Sequence[Tensor], goals: Iterable[Tensor]) -> None:
-    """Solve a factored convolution: the input directions that the teacher's `kernel` (K, C, 3, 3) responds to most,
-    then the least-squares solution from those, then its own leading output directions.
+def _fit_convolution(
+    own: Any, kernel: Tensor, inputs: Sequence[Tensor], teacher_maps: Sequence[Tensor], scale: Tensor | None
+) -> None:
+    """Solve a convolution for the teacher's pre-activations, from its inputs; kernel: the teacher's (K, C, 3, 3)."""
+    gram = torch.stack([moments(maps.float().relu()).second for maps in teacher_maps]).double().mean(0)  # (K, K)
+    count: int = own.out_channels
+    kept = leading_channels(gram, count) if count < len(gram) else torch.arange(count)
+    # With activations of RMS 1 at every layer, weights have the same order of magnitude, as Adam's steps need.
+    unit = gram.diagonal()[kept].mean().sqrt().float() if scale is None else scale
+    goals = (maps[:, kept] / unit for maps in teacher_maps)  # one at a time: together they would be gigabytes
+    if isinstance(own, FactoredConv2d):
+        _fit_factored(own, kernel, inputs, goals)
+        return
+    solution, _ = _least_squares(_pairs(inputs, goals))
+    own.weight.copy_(_kernel(solution[:-1], own.in_channels))
+    own.bias.copy_(solution[-1])
 
-    The last step is reduced-rank regression (Izenman 1975): the predictions' principal components are kept.
+
+def _fit_factored(own: FactoredConv2d, kernel: Tensor, maps: Sequence[Tensor], goals: Iterable[Tensor]) -> None:
+    """Solve a factored convolution: `reduce` has the input directions that the teacher's `kernel` (K, C, 3, 3) responds
+    to most, `mix` and `expand` the least-squares solution from those, reduced to its leading output directions.
+
+    This is reduced-rank regression (Izenman 1975): the principal components of the predictions are kept.
     """
     parts: Any = own
     if "reduce" in own._modules:
@@ -93,11 +98,11 @@ def _fit_factored(own: FactoredConv2d, kernel: Tensor, maps: Sequence[Tensor], g
         values, vectors = torch.linalg.eigh(covariance)
         roots = values.clamp_min(1e-9 * values.max()).sqrt()
         response = kernel.permute(0, 2, 3, 1).flatten(0, 2).double()  # (9 K, C)
-        if response.shape[1] != len(covariance):  # other channels than the teacher's: all directions count alike
+        if response.shape[1] != len(covariance):  # not the teacher's channels: all directions weigh the same
             response = torch.eye(len(covariance), dtype=covariance.dtype)
         whitened = response @ (vectors * roots)
         leading = torch.linalg.eigh(whitened.T @ whitened).eigenvectors[:, -parts.reduce.out_channels :]
-        reduce = ((vectors / roots) @ leading).T.float()  # (reduced, C), of variance 1 each
+        reduce = ((vectors / roots) @ leading).T.float()  # (reduced, C), outputs of variance 1
         parts.reduce.weight.copy_(reduce[:, :, None, None])
         maps = [parts.reduce(part.float()).half() for part in maps]
     solution, square = _least_squares(_pairs(maps, goals))
@@ -107,15 +112,15 @@ def _fit_factored(own: FactoredConv2d, kernel: Tensor, maps: Sequence[Tensor], g
     leading = torch.linalg.eigh(weights.T @ spread @ weights).eigenvectors[:, -parts.mix.out_channels :]  # (K, mixed)
     parts.mix.weight.copy_(_kernel((weights @ leading).float(), parts.mix.in_channels))
     parts.expand.weight.copy_(leading.float()[:, :, None, None])
-    rest = weights - weights @ leading @ leading.T  # what is dropped keeps its mean
+    rest = weights - weights @ leading @ leading.T  # the dropped part, whose mean goes into the bias
     parts.expand.bias.copy_((bias + mean @ rest).float())
 
 
 @torch.enable_grad()
 def _learn_first_layer(first: nn.Conv2d, head: nn.Conv2d, inputs: Sequence[Tensor], targets: Iterable[Tensor]) -> None:
-    """Improve the first convolution and its head by Adam on single positions: 27 numbers in, the teacher's 64 out.
+    """Improve the first convolution and its head by Adam, at single positions: 27 inputs, the teacher's 64 outputs.
 
-    After this they stay, so that the teacher's largest maps need not be kept for the rest of the fit.
+    Both stay fixed afterwards, so that the rest of the fit needs none of the teacher's largest maps.
     """
     patches, goals = (torch.cat(parts) for parts in zip(*_pairs(inputs, targets)))
     generator = torch.Generator().manual_seed(0)
@@ -147,7 +152,7 @@ def leading_channels(gram: Tensor, count: int) -> Tensor:
 
 
 def _pairs(inputs: Sequence[Tensor], targets: Iterable[Tensor], side: int = 3) -> Iterator[tuple[Tensor, Tensor]]:
-    """Of each picture, at some of its positions: the side x side surroundings in the inputs, and the targets."""
+    """By picture, at random positions: the side x side patches of the inputs (n, D), and the targets (n, K)."""
     generator = torch.Generator().manual_seed(0)
     for maps, target in zip(inputs, targets):
         positions = torch.randperm(target[0, 0].numel(), generator=generator)[: max(1, POSITIONS // len(inputs))]
@@ -155,12 +160,12 @@ def _pairs(inputs: Sequence[Tensor], targets: Iterable[Tensor], side: int = 3) -
 
 
 def _rows(maps: Tensor, positions: Tensor) -> Tensor:
-    """(1, C, h, w) at these positions: (n, C)."""
+    """Maps (1, C, h, w) at flat positions (n,): (n, C)."""
     return maps.flatten(2)[0][:, positions].T.float()
 
 
 def _patches(maps: Tensor, positions: Tensor) -> Tensor:
-    """The 3x3 surroundings of these positions of (1, C, h, w): (n, 9 C), the channel fastest."""
+    """The 3x3 patches of maps (1, C, h, w) around flat positions (n,): (n, 9 C), the channel fastest."""
     padded = F.pad(maps, (1, 1, 1, 1))
     row = padded.shape[-1]
     corners = positions // maps.shape[-1] * row + positions % maps.shape[-1]

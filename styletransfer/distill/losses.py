@@ -1,4 +1,4 @@
-"""What a fit is scored on: the student's activations and Gram matrices against the teacher's, and their differences."""
+"""The loss of a fit: errors of the student's activations, of its Gram matrices, and of their differences."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import Tensor
 
 from ..losses import moment_sums
 
-GRAM_WEIGHT = 0.5  # of the Gram matrices' relative error beside that of the activations
-DIFFERENCE_WEIGHT = 20.0  # of the error in what leads a run, in its own units
-CONTENT_SHARE = 0.05  # content over style in a run
+GRAM_WEIGHT = 0.5  # weight of the Gram matrices' relative error beside the activations'
+DIFFERENCE_WEIGHT = 20.0  # weight of the errors of the differences that a run's gradient depends on
+CONTENT_SHARE = 0.05  # content over style among those
 
 
 class Goal(NamedTuple):
-    """What the teacher makes of a batch at one layer, over its RMS: activations (N, C, h, w), and of style layers their
-    Gram matrices (N, C, C).
+    """The teacher's activations (N, C, h, w) of a batch at one layer over their RMS and, for style layers, their Gram
+    matrices (N, C, C).
     """
 
     maps: Tensor
@@ -31,10 +31,10 @@ class Goal(NamedTuple):
 
 
 def fit_loss(predicted: Mapping[str, Tensor], goals: Mapping[str, Goal], *, trajectory: bool) -> Tensor:
-    """Relative error of the activations plus that of each crop's Gram matrix, mean over the layers.
+    """Relative errors of the activations and of the crops' Gram matrices, averaged over the layers.
 
-    predicted: (N, C, h, w) by layer. With `trajectory` the crops are a picture under way, its content and its style
-    (N = 3), and the errors of the differences that lead a run are added.
+    predicted: (N, C, h, w) by layer; trajectory: the crops are an optimised picture, its content and its style (N = 3),
+    and the errors of the differences between them are added.
     """
     terms: list[Tensor] = []
     differences: list[Tensor] = []
@@ -54,24 +54,24 @@ def fit_loss(predicted: Mapping[str, Tensor], goals: Mapping[str, Goal], *, traj
 
 
 def gram_difference_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Squared error of how far a picture's Gram matrix is from its style's, over the energy of the style's.
+    """Squared error of the difference between a picture's and its style's Gram matrix, over the style's energy.
 
-    Each is (3, C, C): of the picture under way, its content and its style.
+    predicted, target: (3, C, C), of an optimised picture, its content and its style.
     """
     return relative_error(predicted[0] - predicted[2] + target[2], target[0], target[2]).clamp_max(1.0)
 
 
 def content_difference_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Squared error of how far a picture's activations are from its content's, over the energy of the content's.
+    """Squared error of the difference between a picture's and its content's activations, over the content's energy.
 
-    Each is (3, C, h, w): of the picture under way, its content and its style.
+    predicted, target: (3, C, h, w), of an optimised picture, its content and its style.
     """
     error = F.mse_loss(predicted[0] - predicted[1], target[0] - target[1], reduction="sum")
     return error / target[1].square().sum()
 
 
 def grams(maps: Tensor) -> Tensor:
-    """F F^T / M of each map of a batch: (N, C, h, w) to (N, C, C)."""
+    """Gram matrices F F^T / M of a batch: (N, C, h, w) to (N, C, C)."""
     return torch.stack([moment_sums(part)[1] for part in maps.split(1)]) / maps[0, 0].numel()
 
 

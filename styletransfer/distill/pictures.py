@@ -16,11 +16,11 @@ from ..features import Network
 from ..pixels import Size, fit_size, resize, size_of
 from ..transfer import iterate
 
-KEPT_STEPS = (4, 12, 30, 60, 90)  # of its own optimisations, early and late, where what it cannot see has piled up
+KEPT_STEPS = (4, 12, 30, 60, 90)  # of the student's optimisations: late ones have collected what it cannot see
 
 
 class OnTrajectory(NamedTuple):
-    """A picture under way, its content and its style, each (1, 3, H, W)."""
+    """An optimised picture before the end of its run, its content and its style, all (1, 3, H, W)."""
 
     picture: Tensor
     content: Tensor
@@ -54,7 +54,7 @@ def place_in(size: Size, generator: random.Random, side: int) -> tuple[int, int]
 
 
 def cut(image: Tensor, place: tuple[int, int], side: int) -> Tensor:
-    """The square (1, 3, side, side) at that place."""
+    """The square (1, 3, side, side) whose top left corner is at `place`."""
     top, left = place
     return image[..., top : top + side, left : left + side].clone()
 
@@ -83,7 +83,7 @@ def crop_of(image: Tensor, generator: random.Random, side: int) -> Tensor:
 
 
 def own_optimisation(student: Network, images: Sequence[Tensor], generator: random.Random) -> Iterator[OnTrajectory]:
-    """Pictures on the way of a random transfer with the student as it is now, each with its content and its style."""
+    """Pictures from a style transfer by the student as it is now, with random pictures and settings."""
     main_layer = student.design.content_layers[0]
     config = Config(
         size=generator.choice((224, 256, 320, 384)),

@@ -16,12 +16,13 @@ from ..config import Config, StyleTransferError
 from ..features import Factored, Width, load_network
 from ..images import load_image
 from ..pixels import fit_size, resize, size_of
-from .course import Fit, distill
+from .course import distill
+from .student import Fit
 
 
 def read_folder(folder: Path, smallest: int, kept_out: Sequence[str]) -> tuple[list[Tensor], list[Tensor]]:
-    """The pictures of a folder to fit on and those kept out (by stem): at most 640 px on the long side, and enlarged
-    where the short side is under `smallest`.
+    """The pictures of a folder to fit on, and those held out by name: at most 640 px on the long side, and enlarged if
+    the short side is below `smallest`.
     """
     fitted: list[Tensor] = []
     held: list[Tensor] = []
@@ -66,23 +67,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="styletransfer.distill", description="Fit a compact feature network to a teacher."
     )
-    parser.add_argument("--teacher", required=True, help="the teacher's weights, with all layers that are asked for")
+    parser.add_argument("--teacher", required=True, help="file of the teacher's weights, deep enough for all layers")
     parser.add_argument(
-        "--network", default="vgg19-caffe", choices=("vgg19", "vgg19-caffe"), help="their input convention"
+        "--network", default="vgg19-caffe", choices=("vgg19", "vgg19-caffe"), help="the teacher's input convention"
     )
     parser.add_argument("--images", required=True, type=Path, help="folder of pictures to fit on")
-    parser.add_argument("--held-out", default="", help="comma-separated names (without suffix) that are only scored on")
+    parser.add_argument("--held-out", default="", help="NAME,NAME: pictures, without suffix, for the score alone")
     parser.add_argument("--steps", type=int, default=Fit.steps)
     parser.add_argument("--batch", type=int, default=Fit.batch, help="crops a step")
     parser.add_argument("--crop", type=int, default=Fit.crop, help="side of a crop in pixels")
-    parser.add_argument("--start", type=int, default=Fit.start, help="crops that the layers are first solved from")
+    parser.add_argument("--start", type=int, default=Fit.start, help="crops for the closed-form start")
     parser.add_argument(
         "--earlier", type=Path, help="FILE.fit of another fit: its layers of the same shape are taken over"
     )
     parser.add_argument("--seed", type=int, default=Fit.seed)
-    for name, what in (("style", "matched"), ("content", "kept, the default one first")):
+    for name, what in (("style", "style layers"), ("content", "content layers, the default one first")):
         shown = ",".join(getattr(Fit, f"{name}_layers"))
-        parser.add_argument(f"--{name}-layers", default=shown, help=f"the teacher's layers that are {what} ({shown})")
+        parser.add_argument(f"--{name}-layers", default=shown, help=f"the teacher's {what} ({shown})")
     shown = ",".join(map(_shown, Fit.widths))
     parser.add_argument(
         "--widths",
