@@ -55,7 +55,7 @@ INSIDE = {  # a folder's own ranks
     "features": {"designs": 0, "network": 1, "choice": 2},
     "plan": {"system": 0, "memory": 1, "timing": 1},
     "weights": {"sources": 0, "local": 0, "cache": 1, "hub": 2},
-    "distill": {"losses": 0, "layers": 0, "pictures": 0, "course": 1, "program": 2, "__main__": 3},
+    "distill": {"losses": 0, "layers": 0, "pictures": 0, "student": 0, "course": 1, "program": 2, "__main__": 3},
     "studio": {
         "surroundings": 0,
         "server": 0,
@@ -71,7 +71,7 @@ INSIDE = {  # a folder's own ranks
         "clip": 8,
     },
     "video": {"clip": 0, "flow": 0, "film": 1, "paint": 1, "work": 2, "scenes": 3},
-    "objective": {"terms": 0, "regions": 0, "total": 1},
+    "objective": {"terms": 0, "regions": 0, "variation": 0, "total": 1},
     "transfer": {"records": 0, "scales": 0, "forecast": 1, "run": 1, "loop": 2},
     "page": {
         "words": 0,

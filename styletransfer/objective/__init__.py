@@ -2,6 +2,7 @@
 
 from .regions import StyleMoments
 from .terms import matched_layers, term_weights
-from .total import FLAT, Anchor, Evaluation, Objective
+from .total import Anchor, Evaluation, Objective
+from .variation import FLAT
 
 __all__ = ["FLAT", "Anchor", "Evaluation", "Objective", "StyleMoments", "matched_layers", "term_weights"]

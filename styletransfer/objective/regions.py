@@ -1,4 +1,4 @@
-"""Which styles go where, and the moments that are wanted there."""
+"""Regions of the picture, with the styles and the target moments in them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from ..losses import Moments, mix
 
-StyleMoments = list[dict[str, Moments]]  # a style picture's, by octave and layer
+StyleMoments = list[dict[str, Moments]]  # of a style picture, by octave and layer
 
 
 @dataclass(frozen=True)
 class Region:
-    """Where some of the styles go: a mask (1, 1, H, W) in [0, 1] (None: everywhere), its share of the area, the weight
-    of each style there, and the moments wanted there, by octave and layer.
+    """Where some of the styles go: a mask (1, 1, H, W) in [0, 1] (None: everywhere), its share of the area, the weights
+    of all styles in it, and the target moments, by octave and layer.
     """
 
     mask: Tensor | None
@@ -28,9 +28,9 @@ class Region:
 def regions_of(
     masks: Sequence[Tensor | None] | None, weights: Sequence[float], styles: Sequence[StyleMoments]
 ) -> list[Region]:
-    """Each masked style in its own region, the others mixed in what is left; without masks one region.
+    """A region for every masked style, and one for the area left, in which the others are mixed; one without masks.
 
-    masks, weights and moments are those of the styles, in their order.
+    masks, weights and styles are in the same order.
     """
     if masks is None:
         return [Region(None, 1.0, weights, _mixed(styles, weights))]
@@ -50,10 +50,10 @@ def regions_of(
 
 
 def left_by(masks: Sequence[Tensor]) -> Tensor | None:
-    """What masks (1, 1, H, W) leave of a picture; None: everything, since there are none."""
+    """The mask (1, 1, H, W) of what other masks leave of a picture; None, for everything, if there are none."""
     return (1 - torch.stack(list(masks)).sum(0)).clamp_min(0) if masks else None
 
 
 def _mixed(styles: Sequence[StyleMoments], weights: Sequence[float]) -> StyleMoments:
-    """The moments of several styles mixed; a small one may have fewer octaves, and those that all have are matched."""
+    """The mixed moments of several styles, at the octaves that all have: a small style may have fewer."""
     return [{layer: mix([part[layer] for part in octave], weights) for layer in octave[0]} for octave in zip(*styles)]

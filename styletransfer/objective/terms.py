@@ -1,4 +1,4 @@
-"""What each term of the loss weighs, and where it is measured."""
+"""The weights of the loss's terms, and the layers that they are measured at."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from typing import NamedTuple
 from ..config import Config
 from ..features import Network
 
-# What strength 0 -> 50 or 50 -> 100 does to style over content, before the absent term at its end.
-STRENGTH_RATIO = 100.0
+STRENGTH_RATIO = 100.0  # factor on style over content from strength 0 to 50, and again from 50 to 100
 
 
 class TermWeights(NamedTuple):
-    """The weight of each term; one whose weight is 0 is not built."""
+    """The weights of the terms; a term with weight 0 is not built."""
 
     content: float
     style: float
@@ -23,7 +22,7 @@ class TermWeights(NamedTuple):
 
 
 def term_weights(config: Config) -> TermWeights:
-    """The terms' weights at this strength: geometric in between; at 100 there is no content, at 0 nothing else."""
+    """The terms' weights: style over content grows geometrically with strength; 0 keeps content alone, 100 none."""
     if config.strength == 0:
         return TermWeights(config.content_weight, 0.0, 0.0, 0.0, 0.0)
     tilt = STRENGTH_RATIO ** ((config.strength - 50) / 50)
@@ -33,13 +32,13 @@ def term_weights(config: Config) -> TermWeights:
 
 
 def matched_layers(network: Network, style_layers: Iterable[str]) -> list[str]:
-    """The layers whose nearest neighbours are compared: all but those at full size, which would be most of the search
-    and say little more than the pixels' colours.
+    """The layers of the nearest-neighbour term: all but those at full size, which would take most of the search and
+    tell little more than the pixels' colours.
     """
     return [layer for layer in style_layers if network.reach(layer)[0] > 1]
 
 
 def layer_weights(layers: Sequence[str], weights: Sequence[float], total: float) -> dict[str, float]:
-    """The weight of each layer that has one: as given, or equal and adding up to 1; times the term's own."""
-    given = weights or (1 / len(layers),) * len(layers)
-    return {layer: total * weight for layer, weight in zip(layers, given) if total * weight > 0}
+    """A term's weights by layer, times its `total`; no `weights`: equal, sum 1. Layers with weight 0 are left out."""
+    weights = weights or (1 / len(layers),) * len(layers)
+    return {layer: total * weight for layer, weight in zip(layers, weights) if total * weight > 0}

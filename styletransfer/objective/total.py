@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -21,15 +21,11 @@ from ..pixels import Size, halve, size_of
 from ..tiles import Map, Sums, Tile, summed, tiles_of
 from .regions import Region, StyleMoments, regions_of
 from .terms import TermWeights, layer_weights, matched_layers, term_weights
-
-# A content with less than this share of the styles' variation counts as flat, both measured at a quarter of the size,
-# where a sensor's noise is gone. 160 photographs had twice as much and more, grey with noise of one level a half.
-FLAT = 0.05
-LEAST_VARIATION = 1e-3  # of styles, that a flat one on a flat content is no division by zero
+from .variation import LEAST_VARIATION, mean_variation, roughness, variation_per_value
 
 
 class Evaluation(NamedTuple):
-    """Loss and gradient at one picture; `terms` holds each term's weighted share, by term and by term/layer."""
+    """Loss and gradient at one picture; `terms` are the weighted losses that add up to it, by term/layer."""
 
     loss: Tensor
     gradient: Tensor
@@ -38,31 +34,29 @@ class Evaluation(NamedTuple):
 
 @dataclass(frozen=True)
 class Octave:
-    """One size of the picture: its parts, and by layer the sum of each region's guide."""
+    """One size of the picture: its parts, and by layer the sums of the regions' guides."""
 
     parts: list[Part]
     counts: dict[str, list[float]]
 
 
 class Anchor(NamedTuple):
-    """What a frame of a clip stays close to: a picture (1, 3, H, W), and where: a mask (1, 1, H, W) in [0, 1]."""
+    """What a frame of a clip stays close to: a picture (1, 3, H, W), and how much, by place: a mask (1, 1, H, W)."""
 
     image: Tensor
     mask: Tensor
 
 
 class Objective:
-    """Content + style + nearest neighbours + total variation + temporal loss at one size, for one network; targets are
-    computed once, here.
+    """Content + style + nearest neighbours + total variation + temporal loss at one size, for one network. The targets
+    are computed once, by the constructor. A term without its picture or with a weight of 0 is not built.
 
-    `content` (1, 3, H, W) or None, `styles` any number of (1, 3, h, w) with their mix in `config.style_weights`. A term
-    that has no picture or whose weight is 0 is not built. `style_targets` of an earlier objective with the same styles,
-    settings and network spare computing them again. `masks`, one (1, 1, h, w) in [0, 1] a style, give each style a
-    region of its own, in which its statistics are matched (Gatys et al. 2017, section 4); styles whose mask is None
-    share what the others leave. `start` (1, 3, H, W) is the picture whose features' nearest neighbours among the
-    styles' are found; without it that term is not built. `anchor` is what the temporal loss compares with. `tile` is
-    the side of the parts that are computed at a time, in pixels; 0: all at once; `mapped`, like Python's `map`, calls
-    what computes them.
+    content: (1, 3, H, W) or None; styles: any number of (1, 3, h, w), mixed by `config.style_weights`; style_targets:
+    of an earlier objective with the same styles, settings and network, to reuse; masks: by style, (1, 1, h, w) in
+    [0, 1], the region in which the style's statistics are matched (Gatys et al. 2017, section 4), or None for the area
+    that no mask covers; start: (1, 3, H, W), the picture whose features are matched with their nearest neighbours;
+    anchor: of the temporal loss; tile: side in pixels of the tiles, 0: no tiles; mapped: like Python's `map`, computes
+    the tiles.
     """
 
     def __init__(
@@ -115,24 +109,20 @@ class Objective:
     # --- targets
 
     def _divide_by_own_amounts(self, content: Tensor | None, styles: Sequence[Tensor], weights: TermWeights) -> None:
-        """Make the total variation relative to the content's own, or to the styles' where there is no content.
+        """Make the total variation relative to the content's, or to the styles' where there is no content.
 
-        A flat content has next to none, and few activations: relative to them, any paint would cost more than the
-        style is worth. The flatter it is, the more the styles' amounts count instead, and the less a smooth picture
-        is wanted at a low strength.
+        A flat content has next to no variation, and small activations: relative to those, any paint would cost more
+        than the style term gains. So the flatter the content is, the more the styles' variation and activations count
+        instead, and the less a smooth picture is asked for at a low strength.
         """
         config, relative_tv = self.config, self.tv_weight > 0 and self.config.tv_norm == "relative"
         if not (relative_tv or (self.content_targets and config.content_norm == "relative")):
             return
-        variation = self._mean_variation_of([content] if content is not None else styles)
-        style_variation = max(self._mean_variation_of(styles), LEAST_VARIATION)
-        share = 1.0
+        variation = mean_variation([content] if content is not None else styles, config.tv)
+        style_variation = max(mean_variation(styles, config.tv), LEAST_VARIATION)
+        share = 1.0  # of the content's amounts; the rest are the styles'
         if content is not None and styles and weights.style:
-            coarse, style_coarse = (
-                self._mean_variation_of([_quarter(content)]),
-                self._mean_variation_of(map(_quarter, styles)),
-            )
-            share = min(1.0, coarse / (FLAT * max(style_coarse, LEAST_VARIATION)))
+            share = roughness(content, styles, config.tv)
         if share < 1 and config.content_norm == "relative":
             for layer, scale in self.content_scales.items():
                 target = self.content_targets[layer]
@@ -145,12 +135,8 @@ class Objective:
             self.tv_weight *= share + (1 - share) * tilt
             self.tv_weight /= max(share * variation + (1 - share) * style_variation, 1e-6)
 
-    def _mean_variation_of(self, pictures: Iterable[Tensor]) -> float:
-        variations = [float(_mean_variation(picture, self.config.tv)) for picture in pictures]
-        return sum(variations) / max(1, len(variations))
-
     def _maps(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
-        """A picture's activations, whole, in the number format that the network computes."""
+        """A picture's activations (1, C, h, w) by layer, computed in tiles, in the network's number format."""
         maps: dict[str, Tensor] = {}
         layers = tuple(layers)
         tiles = self._tiles(size_of(image), layers)
@@ -163,13 +149,13 @@ class Objective:
                 stride = self.network.reach(layer)[0]
                 if layer not in maps:
                     height, width = (length // stride for length in size_of(image))
-                    shape = 1, inside.shape[1], height, width
-                    maps[layer] = inside.new_empty(shape).to(memory_format=torch.channels_last)  # as the features are
+                    shape = 1, inside.shape[1], height, width  # (1, C, h, w)
+                    maps[layer] = inside.new_empty(shape).to(memory_format=torch.channels_last)  # like the features
                 tile.of_whole(maps[layer], stride).copy_(inside)
         return maps
 
     def _style_moments(self, style: Tensor) -> StyleMoments:
-        """The moments of every style layer at every octave that the picture is large enough for."""
+        """A style picture's moments by octave and style layer, at the octaves that it is large enough for."""
         layers = list(self.style_weights)
         octaves = []
         for image in self._pyramid(style):
@@ -207,7 +193,7 @@ class Objective:
     # --- value and gradient
 
     def __call__(self, image: Tensor) -> Evaluation:
-        """Loss, gradient and terms at a picture (1, 3, H, W) in [0, 1]; safe in any grad mode of the calling thread."""
+        """Loss, gradient and terms at a picture (1, 3, H, W) in [0, 1], in any grad mode of the calling thread."""
         with torch.inference_mode(False), torch.enable_grad():
             pixels = (image.clone() if image.is_inference() else image.detach()).requires_grad_(True)
             terms = self._terms(pixels)
@@ -248,7 +234,7 @@ class Objective:
             terms["tv/pixels"] = self.tv_weight * self._variation(image)
         if self.anchor is not None:
             terms["temporal/pixels"] = self.temporal_weight * temporal_loss(image, *self.anchor)
-        if not terms:  # nothing is asked of the picture: it stays as it is
+        if not terms:  # a loss of 0, so that the picture stays as it is
             terms["content/none"] = 0 * image.sum()
         return terms
 
@@ -263,7 +249,7 @@ class Objective:
         )
 
     def _distance(self, sums: Sums, layer: str, counts: Sequence[float]) -> Tensor:
-        """The mean cosine distance of a layer's positions from their matches, over all regions."""
+        """Mean cosine distance between a layer's features and their matches, over all regions."""
         similar = [
             region.share * (1 - sums[f"{layer}/nearest/{place}"] / count)
             for place, (region, count) in enumerate(zip(self.regions, counts))
@@ -278,14 +264,14 @@ class Objective:
     # --- sizes
 
     def _pyramid(self, image: Tensor) -> list[Tensor]:
-        """The picture and its further octaves, as many as the settings ask for and the network can see."""
+        """The picture and its halved versions: as many as the settings ask for and the network's stride allows."""
         levels = [image]
         while len(levels) < self.config.octaves and min(levels[-1].shape[-2:]) // 2 >= 2 * self.network.stride:
             levels.append(halve(levels[-1]))
         return levels
 
     def _octaves_of(self, image: Tensor, count: int) -> list[Octave]:
-        """Tiles and guides for pictures of this size, made once."""
+        """The octaves for pictures of this size, built at its first use."""
         size = size_of(image)
         if size not in self._octaves:
             self._octaves[size] = [
@@ -299,31 +285,14 @@ class Objective:
         guides = {layer: [self._guide(region, size, layer) for region in self.regions] for layer in layers}
         deepest = [*contents, *layers]
         matches = {} if octave else self.matches
-        tiles = self._tiles(size, deepest) if deepest else []
-        parts = [self._part(tile, contents, guides, matches) for tile in tiles]
+        masks = {layer: [guide for guide, _ in pairs] for layer, pairs in guides.items()}
+        (frame,) = tiles_of(size, 0, stride=1, halo=0)
+        whole = Part(frame, contents, masks, matches)
+        parts = [whole.inside(tile, self.network) for tile in (self._tiles(size, deepest) if deepest else [])]
         return Octave(parts, {layer: [count for _, count in pairs] for layer, pairs in guides.items()})
 
-    def _part(
-        self,
-        tile: Tile,
-        contents: Mapping[str, Tensor],
-        guides: Mapping[str, Sequence[tuple[Tensor | None, float]]],
-        matches: Mapping[str, Sequence[Matches]],
-    ) -> Part:
-        """A tile with its views of the content's maps, of the guides and of the matches."""
-
-        def here(maps: Tensor | None, layer: str) -> Any:
-            return None if maps is None else tile.of_whole(maps, self.network.reach(layer)[0])
-
-        return Part(
-            tile,
-            {layer: here(maps, layer) for layer, maps in contents.items()},
-            {layer: [here(guide, layer) for guide, _ in pairs] for layer, pairs in guides.items()},
-            {layer: [Matches(here(m.target, layer), m.center) for m in group] for layer, group in matches.items()},
-        )
-
     def _guide(self, region: Region, size: Size, layer: str) -> tuple[Tensor | None, float]:
-        """A region's mask at the layer's positions, each the mean over its square, and its sum."""
+        """A region's mask averaged over the squares of the layer's positions, (1, 1, h, w), and its sum."""
         if region.mask is None:
             return None, self._positions(size, layer)
         stride = self.network.reach(layer)[0]
@@ -343,18 +312,5 @@ class Objective:
 
     def _variation(self, image: Tensor) -> Tensor:
         if self.config.tv_norm == "relative":
-            return _mean_variation(image, self.config.tv)
+            return variation_per_value(image, self.config.tv)
         return total_variation(image * self.config.pixel_range, self.config.tv)
-
-
-def _mean_variation(image: Tensor, form: str) -> Tensor:
-    """Total variation a value of the picture, so that it does not grow with the size."""
-    variation = total_variation(image, form)
-    return variation if form == "nine-point" else variation / image.numel()
-
-
-def _quarter(image: Tensor) -> Tensor:
-    """A picture at a quarter of its size, or as near to it as 8 pixels on the short side allow."""
-    for _ in range(2):
-        image = halve(image) if min(size_of(image)) >= 16 else image
-    return image
