@@ -1,6 +1,6 @@
 """Neural style transfer by optimisation of the pixels (Gatys, Ecker and Bethge, 2015).
 
-Names that need torch are imported when they are first used, so that a page or a command line answers at once.
+Names that need torch are imported at their first use, so that a page or a command line responds at once.
 """
 
 from importlib import import_module

@@ -1,9 +1,9 @@
-"""What the C library (glibc on Linux) does with memory that torch frees: programs call this around a run.
+"""How the C library (glibc on Linux) handles memory that torch frees: programs call this around a run.
 
 By default it returns large blocks to the system and gets them back at the next step, page by page and filled with
-zeros, and it has a heap for each thread. With the blocks kept in one heap, a step at 2048 pixels took 0.7 of the time
-on two cores. A kept heap becomes fragmented, though: where memory is short and a picture is computed in tiles, large
-blocks should go back. The settings are of the whole process, so the library itself never calls this.
+zeros, and every thread has its own heap. With all blocks kept in one heap, a step at 2048 pixels took 0.7 of the time
+on two cores. But a kept heap becomes fragmented: if memory is short and a picture is computed in tiles, large blocks
+should be returned. The settings are for the whole process, so the library itself never calls this.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ MAPPED = 2**16  # blocks that may be mapped one by one: glibc's default
 
 
 def keep() -> None:
-    """Keep freed memory for the next step, in one heap for all threads: at a program's start and before each run."""
+    """Keep freed memory for the next step, in one heap for all threads. For a program's start and before runs."""
     _call("mallopt", ARENA_MAX, 1)
     _call("mallopt", TRIM_THRESHOLD, 2**31 - 1)
     _call("mallopt", MMAP_THRESHOLD, LARGE)
@@ -25,10 +25,7 @@ def keep() -> None:
 
 
 def give_back() -> None:
-    """Return unused memory now, and until the next `keep` every block over 32 MB as soon as it is freed.
-
-    For `on_tight_memory` of a run.
-    """
+    """Return unused memory now, and blocks over 32 MB as they are freed, until the next `keep`: `on_tight_memory`."""
     _call("mallopt", MMAP_MAX, MAPPED)
     release()
 

@@ -37,10 +37,10 @@ KEEPS = ("best", "last")
 COLORS = ("style", "content", "match")
 STYLE_COLORS = ("keep", "match")
 
-# Default steps at each size, for VGG-19 and for the compact network. Large shapes come about at the coarse scales,
-# where a step costs little: beside 12 and 16 steps there, 32 and 40 paint clear swirls into a sky.
+# Default steps by size, coarse to fine, for VGG-19 and for the compact network. Coarse steps are cheap and make the
+# large shapes: 32 and 40 of them paint clear swirls into a sky, 12 and 16 do not.
 STEPS, COMPACT_STEPS = (32, 40, 64), (32, 40, 40)
-REPEATED = 10  # of them, the last ones, at a scale that repeats a size: its nearest neighbours stand still
+REPEATED = 10  # of a size's steps, how many its repeated scale takes: the matches are fixed there
 
 LONGEST_SEQUENCE = 100  # the networks have 16 convolutions
 LONGEST_TEXT = 4096  # a path's limit on most systems
@@ -50,7 +50,7 @@ _LAYER = re.compile(r"(?:(?:relu|conv)([1-5])_([1-4])|block([1-5])_conv([1-4]))"
 
 
 def canonical_layer(name: str) -> str:
-    """The field's name of a layer: `relu4_2`, `conv4_2`; Keras' `block4_conv2` is `relu4_2`, since it ends in its ReLU.
+    """The usual name of a layer: `relu4_2`, `conv4_2`. Keras' `block4_conv2` includes its ReLU, so it is `relu4_2`.
 
     Raises StyleTransferError for any other form of name.
     """
@@ -73,7 +73,7 @@ def _option(
     low: float = -math.inf,
     high: float = math.inf,
 ) -> Any:
-    """A field of Config with what its flag, its control and its check need; `item` is the type of a tuple's entries."""
+    """A field of Config, with the metadata of its flag, control and check; `item` is the type of a tuple's entries."""
     return field(default=default, metadata={"help": help, "item": item, "choices": choices, "low": low, "high": high})
 
 
@@ -87,123 +87,82 @@ class Config:
     # --- the network that computes the features
     network: str = _option("auto", "feature network; auto never downloads", choices=NETWORKS)
     weights: str | None = _option(None, "file of the network's weights (.safetensors, or .pth of plain tensors)")
-    pooling: str = _option(
-        "max", "pooling between the blocks; average gave Gatys et al. smoother pictures", choices=POOLINGS
-    )
-    padding: str = _option(
-        "zeros", "border of the first convolution; replicate lessens edge artefacts", choices=PADDINGS
-    )
+    pooling: str = _option("max", "pooling; average gave Gatys et al. smoother pictures", choices=POOLINGS)
+    padding: str = _option("zeros", "padding of the first convolution; replicate for cleaner edges", choices=PADDINGS)
     precision: str = _option("auto", "number format of the convolutions; losses stay in float32", choices=PRECISIONS)
-    tile: int = _option(0, "side in pixels of what is computed at a time; 0: as the memory allows", low=0, high=32768)
+    tile: int = _option(0, "side in pixels of the tiles; 0: whole, or in tiles if memory is short", low=0, high=32768)
     device: str = _option("auto", "auto, cpu, cuda, cuda:N or mps")
 
     # --- what is optimised: content + style + total variation, and between the frames of a clip the temporal loss
-    content_layers: tuple[str, ...] = _option(
-        (), "layers whose activations are kept; empty: the network's own choice", item=str
-    )
-    content_layer_weights: tuple[float, ...] = _option(
-        (), "a weight for each; empty: equal, adding up to 1", low=0, high=1e15
-    )
-    # Relative: |F-P|^2 / |P|^2, so that a weight means the same for every picture size and network.
+    content_layers: tuple[str, ...] = _option((), "layers to match the content at; empty: the network's", item=str)
+    content_layer_weights: tuple[float, ...] = _option((), "their weights; empty: equal, sum 1", low=0, high=1e15)
+    # Relative: |F-P|^2 / |P|^2, so that the same weight suits every picture size and network.
     content_norm: str = _option("relative", "scale of the content loss", choices=CONTENT_NORMS)
-    # Chosen by eye at 384 px: a face stays a face, and a sky is repainted. Nearest neighbours need more of it than Gram
-    # matrices alone, which looked best with 0.05.
+    # Chosen by eye at 384 px: a face stays a face, and a sky is repainted. With Gram matrices alone 0.05 looked best;
+    # nearest neighbours need more.
     content_weight: float = _option(0.08, "weight of the content loss", low=0, high=1e15)
-    style_layers: tuple[str, ...] = _option(
-        (), "layers whose statistics are matched; empty: the network's own choice", item=str
-    )
-    style_layer_weights: tuple[float, ...] = _option(
-        (), "a weight for each; empty: equal, adding up to 1", low=0, high=1e15
-    )
-    style_statistic: str = _option("gram", "what is matched at the style layers", choices=STATISTICS)
-    style_norm: str = _option(
-        "relative", "scale of the style loss (all but relative are for gram)", choices=STYLE_NORMS
-    )
+    style_layers: tuple[str, ...] = _option((), "layers to match the style at; empty: the network's", item=str)
+    style_layer_weights: tuple[float, ...] = _option((), "their weights; empty: equal, sum 1", low=0, high=1e15)
+    style_statistic: str = _option("gram", "statistic that is matched at the style layers", choices=STATISTICS)
+    style_norm: str = _option("relative", "scale of the style loss; relative or mean but for gram", choices=STYLE_NORMS)
     style_weight: float = _option(1.0, "weight of the style loss", low=0, high=1e15)
-    # Chosen by eye at 384 px: with more of it, flat areas lose their strokes.
-    nearest_weight: float = _option(
-        0.7,
-        "weight of the distance to the style's most similar features, at scales of the same size as the one before",
-        low=0,
-        high=1e15,
-    )
-    # With layers as deep as relu5_1 one octave has the painting's large strokes, too; three cost a third more time.
-    octaves: int = _option(
-        1, "sizes of the picture (1, 1/2, 1/4 ...) at which style is matched: larger strokes", low=1, high=6
-    )
+    # Chosen by eye at 384 px: with more, flat areas lose their strokes.
+    nearest_weight: float = _option(0.7, "weight of the nearest-neighbour loss, at repeated scales", low=0, high=1e15)
+    # With layers as deep as relu5_1, one octave is enough for large strokes; three cost a third more time.
+    octaves: int = _option(1, "sizes (1, 1/2, 1/4 ...) to match the style at; more: larger strokes", low=1, high=6)
     tv: str = _option("l1", "form of the total variation", choices=TOTAL_VARIATIONS)
-    tv_norm: str = _option(
-        "relative", "relative to the content's own total variation, or as published", choices=TV_NORMS
-    )
-    # Chosen by eye at 384 px: a touch takes single odd pixels away; 0.01 begins to flatten strokes.
-    tv_weight: float = _option(0.002, "weight of the total variation: smoother, at the price of mud", low=0, high=1e15)
-    # On a pan, 3 instead of 2 took the difference between frames from 0.27 to 0.24 of that of frames painted alone, and
-    # raised the style loss by 2 %.
-    temporal_weight: float = _option(
-        3.0, "weight of the difference from the last frame of a clip, where the flow is certain", low=0, high=1e15
-    )
-    strength: float = _option(50.0, "0: the content alone, 50: the weights as given, 100: style alone", low=0, high=100)
+    tv_norm: str = _option("relative", "relative to the content's total variation, or as published", choices=TV_NORMS)
+    # Chosen by eye at 384 px: 0.002 removes single odd pixels, 0.01 begins to flatten strokes.
+    tv_weight: float = _option(0.002, "weight of the total variation; higher is smoother", low=0, high=1e15)
+    # On a pan, 3 instead of 2 lowered the difference between frames from 0.27 to 0.24 of that of frames painted
+    # separately, and raised the style loss by 2 %.
+    temporal_weight: float = _option(3.0, "weight of the temporal loss between a clip's frames", low=0, high=1e15)
+    strength: float = _option(50.0, "0: content alone, 50: the weights as given, 100: style alone", low=0, high=100)
 
     # --- the style pictures
     style_weights: tuple[float, ...] = _option((), "mix of several style pictures; empty: equal", low=0, high=1e15)
     style_scale: float = _option(1.0, "brush size: long side of the style over that of the result", low=0.05, high=8)
-    style_fit: str = _option(
-        "keep", "keep the style's frame, or cover: scaled and cropped to the content's", choices=STYLE_FITS
-    )
+    style_fit: str = _option("keep", "cover: scale and crop the style to the content's frame", choices=STYLE_FITS)
     style_color: str = _option("keep", "match: recolour the style like the content beforehand", choices=STYLE_COLORS)
-    color: str = _option("style", "colours of the result: the style's, the content's own, or matched", choices=COLORS)
+    color: str = _option("style", "colours of the result: the style's, the content's, or matched", choices=COLORS)
 
     # --- the course of the optimisation
     size: int | str = _option(512, "long side of the result in pixels, or original", low=16, high=32768)
     scales: tuple[float, ...] = _option(
         (0.25, 0.5, 0.5, 1.0, 1.0),
-        "coarse to fine: fractions of the size; where one repeats, nearest neighbours are compared, too",
+        "fractions of the size, coarse to fine; a repeated one adds the nearest-neighbour loss",
         low=0.01,
         high=1,
     )
     iterations: tuple[int, ...] = _option(
-        (),
-        "steps at each scale; the last number serves the rest; empty: the network's own choice",
-        item=int,
-        low=1,
-        high=100000,
+        (), "steps by scale; the last number is for the rest, too; empty: the network's", item=int, low=1, high=10**5
     )
-    # A further frame then takes a little more than a third of the first one's time; with less the style fades faster.
-    frame_share: float = _option(
-        0.4, "steps of a further frame of a clip, as a share of the picture's at full size", low=0.001, high=1
-    )
+    # A later frame then takes a little more than a third of the first one's time; with less the style fades faster.
+    frame_share: float = _option(0.4, "steps of a later frame over a picture's at full size", low=0.001, high=1)
     # On four pairs at 320 px, 0.005 ended Best after three quarters of its time with a 1 % higher loss, 0.01 after six
-    # tenths with 2 to 3 % more. Draft, Balanced and Best use none: their time is announced, and a run that has ended
-    # this way cannot be continued.
-    tolerance: float = _option(
-        0.0, "a scale ends when ten steps lower the loss by less than this share; 0: never", low=0, high=1
-    )
-    max_evaluations: int = _option(0, "limit of evaluations of the loss at each scale; 0: none", low=0, high=10**7)
+    # tenths with 2 to 3 % more. Draft, Balanced and Best use 0: their time is announced, and a run that has ended early
+    # cannot be continued.
+    tolerance: float = _option(0.0, "a scale ends when ten steps lower the loss by less than this share", low=0, high=1)
+    max_evaluations: int = _option(0, "limit of loss evaluations at every scale; 0: none", low=0, high=10**7)
     init: str = _option("content", "what the optimisation starts from", choices=INITS)
     optimizer: str = _option("lbfgs", "optimiser of the pixels", choices=OPTIMIZERS)
     # Without a search L-BFGS was seen to stall or blow up on a grey photograph with a loud painting.
     line_search: str = _option("wolfe", "safeguard of L-BFGS's step length", choices=LINE_SEARCHES)
     # With the spectrum's preconditioner 20 pairs gained nothing over 10, and a pair costs two pictures of memory.
-    history: int = _option(10, "pairs of curvature that L-BFGS remembers", low=1, high=200)
+    history: int = _option(10, "(s, y) pairs that L-BFGS keeps", low=1, high=200)
     # 60 steps with it reach the loss of 100 without it; the published systems have none.
-    preconditioner: str = _option(
-        "spectrum",
-        "initial inverse Hessian of L-BFGS: the curvature by frequency, or none",
-        choices=PRECONDITIONERS,
-    )
-    learning_rate: float = _option(
-        0.02, "Adam's step in pixel_range; L-BFGS's where it has no search", low=1e-9, high=1e4
-    )
-    beta1: float = _option(0.9, "Adam's memory of the gradient", low=0, high=0.9999999)
-    beta2: float = _option(0.99, "Adam's memory of its square", low=0, high=0.9999999)
-    epsilon: float = _option(1e-8, "Adam's floor of the denominator", low=0, high=1e3)
+    preconditioner: str = _option("spectrum", "initial inverse Hessian of L-BFGS", choices=PRECONDITIONERS)
+    learning_rate: float = _option(0.02, "step of Adam, and of L-BFGS without line search", low=1e-9, high=1e4)
+    beta1: float = _option(0.9, "Adam's decay of the gradient's mean", low=0, high=0.9999999)
+    beta2: float = _option(0.99, "Adam's decay of the squared gradient's mean", low=0, high=0.9999999)
+    epsilon: float = _option(1e-8, "Adam's term that keeps the denominator above 0", low=0, high=1e3)
     epsilon_form: str = _option("corrected", "tensorflow: epsilon outside the bias correction", choices=EPSILON_FORMS)
-    box: bool = _option(True, "keep every pixel inside the range of colours at each step")
+    box: bool = _option(True, "clamp pixels to the range of colours at every step")
     averaging: float = _option(0.0, "decay of the running average of the iterates; 0: none", low=0, high=0.99999)
     keep: str = _option("best", "which iterate is the result", choices=KEEPS)
     # Systems of Caffe's time optimise 0-255; their step sizes and total variation are in those units.
-    pixel_range: float = _option(1.0, "white, in the units that are optimised", low=1e-3, high=65535)
-    seed: int = _option(0, "seed of the noise that a run may start from", low=0, high=2**63 - 1)
+    pixel_range: float = _option(1.0, "value of white in the optimised picture", low=1e-3, high=65535)
+    seed: int = _option(0, "seed of the noise and of random draws", low=0, high=2**63 - 1)
 
     def __post_init__(self) -> None:
         for setting in fields(self):
@@ -231,7 +190,7 @@ class Config:
             raise StyleTransferError(f"scales must rise and end at 1, like 0.25,0.5,1: got {_shown(self.scales)}")
 
     def steps(self, default: tuple[int, ...] = STEPS) -> tuple[int, ...]:
-        """Steps at each of the scales; `default`: the network's own at each size, used where `iterations` is empty."""
+        """The steps of all scales; `default`: the network's steps by size, for when `iterations` is empty."""
         if self.iterations:
             return _filled(self.iterations, len(self.scales))
         counts = Counter(self.scales)  # in the order of the scales
@@ -247,35 +206,32 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
-        """The inverse of `to_dict`; settings left out have their defaults. Raises StyleTransferError."""
+        """The inverse of `to_dict`; missing settings get their defaults. Raises StyleTransferError."""
         if not isinstance(values, Mapping):
             raise StyleTransferError(f"settings must be names with values, got {_shown(values)}")
         known = {setting.name for setting in fields(cls)}
         unknown = sorted(map(_shown, set(values) - known))
         if unknown:
             raise StyleTransferError(f"unknown setting {unknown[0]}: the settings are {', '.join(sorted(known))}")
-        given: dict[str, Any] = {
+        settings: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }
-        return cls(**given)
+        return cls(**settings)
 
 
 def _filled(steps: tuple[int, ...], count: int) -> tuple[int, ...]:
-    """So many steps, of which the last number serves the rest."""
+    """The first `count` of the numbers of steps, the last one repeated if they are too few."""
     return (steps + steps[-1:] * count)[:count]
 
 
 def changes_since(metadata: Mapping[str, Any]) -> str:
-    """What makes a picture with this metadata come out differently today, as part of a sentence; empty: nothing."""
-    changes = [
-        network_change(metadata),
-        "the regions of its styles are not in it" if metadata.get("masked") is True else "",
-    ]
-    return "; ".join(filter(None, changes))
+    """Why a picture painted again from this metadata would differ, as part of a sentence; empty: it would not."""
+    regions = "the regions of its styles are not in it" if metadata.get("masked") is True else ""
+    return "; ".join(filter(None, [network_change(metadata), regions]))
 
 
 def network_change(metadata: Mapping[str, Any]) -> str:
-    """Whether the built-in network has changed since a picture with this metadata, as part of a sentence."""
+    """Part of a sentence if the built-in network has changed since the picture of this metadata, else empty."""
     network, versions = metadata.get("network"), metadata.get("versions")
     if not isinstance(network, Mapping) or not isinstance(versions, Mapping) or network.get("name") != "builtin":
         return ""
@@ -321,6 +277,6 @@ def _shown(value: Any) -> str:
     """A value as messages show it: one line of at most 60 characters."""
     try:
         text = repr(value)
-    except Exception:  # as of a whole number with thousands of digits
+    except Exception:  # for instance, of a whole number with thousands of digits
         text = f"a value of type {type(value).__name__}"
     return text if len(text) <= 60 else f"{text[:40]}...{text[-17:]}"

@@ -1,7 +1,7 @@
-"""The processor's cores, which a program shares with others: how many threads compute, and how they wait.
+"""How many threads compute, and how they wait, on cores that other programs use, too.
 
-The OpenMP library that torch brings reads the environment when it is loaded, so a program puts `settings` there
-before torch is imported. They are of the whole process, so the library itself never does.
+Torch's OpenMP library reads the environment when it is loaded, so a program adds `settings` to it before it imports
+torch. They are for the whole process, so the library itself never sets them.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from collections.abc import Mapping
 from .files import text_of
 
 GROUP = "/sys/fs/cgroup"
-# Rounds that a thread of GNU's OpenMP waits awake before it sleeps: about 0.1 ms, which bridges the pause between two
-# operations. Its default is a hundred times that, and beside other programs a picture then took up to three times as
-# much of the processors' time, most of it spent waiting for a thread whose core another program had.
+# Rounds that a waiting thread of GNU's OpenMP spins before it sleeps: about 0.1 ms, the pause between two operations.
+# With the default, a hundred times that, a picture beside other programs took up to three times the processor time,
+# most of it spent spinning for a thread whose core another program had.
 ROUNDS = 3000
 WAITING = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": str(ROUNDS)}
 
 
 def settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """What to add to an environment: threads wait asleep, and no more of them compute than the container has time for.
-
-    What the user has set stays.
+    """Variables to add to an environment: threads sleep while they wait, and are no more than the container's share of
+    cores. Variables that the user has set are kept.
     """
     added = {} if any(name in environment for name in WAITING) else dict(WAITING)
     quota = _quota()
@@ -32,7 +31,7 @@ def settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def usable() -> int:
-    """The cores that this process may use: those it may run on, or fewer where its container has less time."""
+    """The number of cores that this process may use, by its affinity and its container's share of time."""
     return min(_allowed(), _quota() or _allowed())
 
 
@@ -41,7 +40,7 @@ def _allowed() -> int:
 
 
 def _quota() -> int | None:
-    """The container's share of time in cores, rounded up; None where it has no limit.
+    """The container's share of time in cores, rounded up; None without a limit.
 
     Both versions of Linux's control groups give microseconds of computing in a period.
     """

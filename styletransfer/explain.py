@@ -20,28 +20,28 @@ from .features import Network
 from .losses import Moments, moments, style_loss
 from .transfer import stylize
 
-# Long side and steps of a reconstruction: as small as strokes stay readable, so that one takes a second or two.
+# Long side and steps of a reconstruction: small, so that it takes a second or two, but strokes stay readable.
 SIDE, STEPS = 144, 32
-GRAM_SIDE = 256  # long side of the pictures that Gram matrices are taken of
-CELLS = 96  # channels shown of a Gram matrix: beyond, a cell is no longer seen
-GRAM_PIXELS = 288  # side of its picture, about
+GRAM_SIDE = 256  # long side of the pictures whose Gram matrices are shown
+CELLS = 96  # most channels shown of a Gram matrix: with more, cells are too small to see
+GRAM_PIXELS = 288  # approximate side of the picture of a Gram matrix
 DECADES = 2.0  # powers of ten between the largest value of a Gram matrix and the first that looks like 0
 
-# From one channel without the other, over unrelated, to both at once: equally far steps in lightness, told apart by
-# people who see no red and green.
+# Colours of negative and positive values, from 0 to the largest: equal steps in lightness, distinct for people with
+# red-green colour blindness.
 APART = ((0.980, 0.965, 0.930), (0.945, 0.650, 0.300), (0.430, 0.130, 0.050))
 TOGETHER = ((0.980, 0.965, 0.930), (0.330, 0.690, 0.660), (0.020, 0.190, 0.250))
 
-# One size, one octave and noise at the start, as in the figure. Not in it: a touch of total variation, without which
-# the few steps leave a grain.
+# One size, one octave and noise at the start, as in the figure; besides, total variation, without which so few steps
+# leave a grain.
 _PLAIN = Config(init="noise", octaves=1, content_weight=1.0, scales=(1.0,), iterations=(STEPS,), size=SIDE)
 
 
 class Reconstruction(NamedTuple):
-    """A picture made from noise until some layers see in it what they see in the original.
+    """A picture optimised from noise until some layers respond to it as they do to the original.
 
-    kind: `content` (one layer's activations) or `style` (the Gram matrices of all the layers); image: (1, 3, H, W) in
-    [0, 1]; losses: the last step's, as in `Step.losses`.
+    kind: `content` (the activations of one layer) or `style` (the Gram matrices of all `layers`); image: (1, 3, H, W)
+    in [0, 1]; losses: those of the last step, as in `Step.losses`.
     """
 
     kind: str
@@ -51,7 +51,7 @@ class Reconstruction(NamedTuple):
 
 
 def content_layers(network: Network) -> tuple[str, ...]:
-    """One loaded layer a block, shallow to deep: the content layer where the block has one, else its style layer."""
+    """One loaded layer per block, shallow to deep: its content layer, if it has one, else its style layer."""
     kept = (layer for layer in network.design.content_layers if _has(network, layer))
     blocks = {layer[4]: layer for layer in (*style_layers(network), *kept)}
     return tuple(blocks[block] for block in sorted(blocks))
@@ -69,10 +69,10 @@ def _has(network: Network, layer: str) -> bool:
 def reconstructions(
     content: Tensor, style: Tensor, network: Network, *, side: int = SIDE, steps: int = STEPS, seed: int = 0
 ) -> Iterator[Reconstruction]:
-    """Rebuild the content from each layer alone, then the style from the first layer, the first two ... all of them.
+    """Rebuild the content from single layers, then the style from the first layer, the first two ... all of them.
 
-    content, style: (1, 3, H, W) in [0, 1]; side: long side of the results in pixels. Each is yielded once it is done,
-    and nothing is held in between but the pictures. Raises StyleTransferError for what cannot be used.
+    content, style: (1, 3, H, W) in [0, 1]; side: long side of the results in pixels. Results are yielded as soon as
+    they are finished. Raises StyleTransferError for unusable pictures or settings.
     """
     config = replace(_PLAIN, size=side, iterations=(steps,), seed=seed)
     for layer in content_layers(network):
@@ -85,10 +85,10 @@ def reconstructions(
 
 
 class GramLayer(NamedTuple):
-    """One layer's Gram matrices of several pictures, in the colours of one scale.
+    """One layer's Gram matrices of several pictures, drawn with one colour scale.
 
-    pictures: (1, 3, S, S) in [0, 1] each, see `gram_picture`; distances: each one's share of the style loss, |G-A|^2 /
-    |A|^2, where A is the first one's: 0 for itself.
+    pictures: of the matrices, (1, 3, S, S) in [0, 1], see `gram_picture`; distances: |G-A|^2 / |A|^2, the layer's style
+    loss, where A is the first picture's matrix.
     """
 
     layer: str
@@ -115,10 +115,10 @@ def gram_moments(image: Tensor, network: Network, *, side: int = GRAM_SIDE) -> d
 
 
 def gram_picture(gram: Tensor, peak: float | None = None) -> Tensor:
-    """A matrix (C, C) as a picture (1, 3, S, S) in [0, 1]: each cell a square of whole pixels, at most `CELLS` a side.
+    """A matrix (C, C) as a picture (1, 3, S, S) in [0, 1]: squares of whole pixels, at most `CELLS` a side.
 
-    Teal are positive values, amber negative ones, both on a logarithmic scale that ends at `peak`, by default the
-    largest magnitude; values `DECADES` powers of ten below it are paper white, like 0.
+    Positive values are teal and negative ones amber, on a logarithmic scale that ends at `peak`, by default the largest
+    magnitude; values `DECADES` powers of ten below it are paper white, like 0.
     """
     cells = gram.detach().cpu()[:CELLS, :CELLS].double()
     largest = float(cells.abs().max()) if peak is None else peak

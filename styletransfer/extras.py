@@ -8,6 +8,6 @@ CLIPS = {"av": "av>=15,<19", "cv2": "opencv-python-headless>=4.9,<6"}  # module,
 
 
 def missing_for_clips() -> str:
-    """What has to be installed before clips can be painted, as a sentence; empty: nothing."""
+    """The packages to install before clips can be painted, as a sentence; empty if there are none."""
     missing = [f"'{package}'" for module, package in CLIPS.items() if find_spec(module) is None]
     return f"clips need extra packages: pip install {' '.join(missing)}" if missing else ""

@@ -1,6 +1,4 @@
-"""Files that are replaced as a whole: every reader sees the old content or the new one, never a part. And the files
-in which the system tells about itself.
-"""
+"""Files: replaced atomically, so that readers see the old or the new content; the cache folder; the system's files."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from pathlib import Path
 
 
 def cache_folder() -> Path:
-    """The folder of what is kept between runs: STYLETRANSFER_CACHE, else the user's cache folder; it may not exist."""
+    """The folder of files kept between runs: STYLETRANSFER_CACHE, else the user's cache folder; it may not exist."""
     root = os.environ.get("STYLETRANSFER_CACHE")
     return Path(
         root or os.path.join(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "styletransfer")
@@ -20,7 +18,7 @@ def cache_folder() -> Path:
 
 
 def text_of(path: str) -> str:
-    """The text of one of the system's files; empty where it cannot be read."""
+    """The text of one of the system's files; empty if it cannot be read."""
     try:
         return Path(path).read_text(errors="replace")
     except OSError:
@@ -28,10 +26,10 @@ def text_of(path: str) -> str:
 
 
 def write_atomically(path: Path, data: bytes, *, sync: bool = False) -> None:
-    """Write through a hidden temporary file in the same folder, which then takes the target's name.
+    """Write a hidden temporary file in the same folder, then rename it to the target.
 
-    A link's target is written, and the link stays; a pipe or a device, which nothing can replace, is written to. `sync`
-    waits until the disk has the data. Raises OSError; the old file is then unchanged, and nothing else is left.
+    A link stays, and its target is replaced; pipes and devices are written to directly. sync: wait until the data is on
+    the disk. Raises OSError; the old file is then unchanged, and no temporary file is left.
     """
     path = Path(os.path.realpath(path))
     if path.exists() and not path.is_file():
@@ -46,8 +44,8 @@ def write_atomically(path: Path, data: bytes, *, sync: bool = False) -> None:
 
 @contextmanager
 def replacement(path: Path) -> Iterator[Path]:
-    """The name of a hidden temporary file in the same folder, which takes the place of `path`, or of a link's target,
-    once it is written; after an error it is removed.
+    """The name of a hidden temporary file in the same folder: it replaces `path`, or a link's target, after the block,
+    and is removed after an error.
     """
     path = Path(os.path.realpath(path))
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")

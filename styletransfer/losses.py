@@ -1,6 +1,6 @@
-"""What is compared: statistics of feature maps, distances between them, total variation, temporal loss.
+"""The terms of the loss: statistics of feature maps and distances between them, total variation, temporal loss.
 
-All in at least float32: Gram matrices overflow in half precision, so features are widened before anything is summed.
+All sums are in at least float32, since Gram matrices overflow in half precision.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-FLOOR = 1e-6  # energy that a relative loss divides by at least, so that a flat picture is no division by zero
-BLOCK = 512  # positions summed at a time: over a million in one sum, float32 lost 100 times more digits
+FLOOR = 1e-6  # least energy that a relative loss divides by: a flat picture has none
+BLOCK = 512  # positions summed at a time: in one sum over a million, float32 was 100 times less exact
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Moments:
         return self.second.square().sum()
 
     def through(self, head: tuple[Tensor, Tensor] | None) -> Moments:
-        """The moments of W f + b, for a head of W (K, C) and b (K,), without ever computing those maps."""
+        """The moments of W f + b, for a head of W (K, C) and b (K,), without computing those maps."""
         if head is None:
             return self
         weight, bias = head
@@ -51,7 +51,7 @@ class Moments:
 
 
 def moments(features: Tensor, guide: Tensor | None = None) -> Moments:
-    """Moments of one feature map (1, C, h, w), each position weighted by a guide (1, 1, h, w) where there is one."""
+    """Moments of one feature map (1, C, h, w), with its positions weighted by a guide (1, 1, h, w), if any."""
     count = float(features[0, 0].numel()) if guide is None else float(guide.sum())
     first, second = moment_sums(features, guide)
     return Moments(count, first / count, second / count)
@@ -69,8 +69,8 @@ def moment_sums(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, 
 def sums_with_passthrough(features: Tensor, guide: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """The features (1, C, h, w) unchanged, for the next layer, and their `moment_sums`.
 
-    Where the next layer takes the features from here, the sums' gradient is accumulated into the incoming gradient,
-    which saves a copy of the maps. The next layer must return a new gradient, as convolutions and poolings do.
+    If the next layer takes these features, the sums' gradient is accumulated into the incoming gradient, which saves a
+    copy of the maps. The next layer must return a new gradient, as convolutions and poolings do.
     """
     features_and_sums: tuple[Tensor, Tensor, Tensor] = _SumsWithPassthrough.apply(features, guide)
     return features_and_sums
@@ -81,7 +81,7 @@ class _SumsWithPassthrough(torch.autograd.Function):
     def forward(ctx: Any, features: Tensor, guide: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         ctx.save_for_backward(features, guide)
         ctx.set_materialize_grads(False)
-        rows = rows_of(widen(features))
+        rows = rows_of(widen(features))  # (h w, C)
         weighted = rows if guide is None else rows * guide.reshape(-1, 1)
         whole = len(rows) // BLOCK * BLOCK
         blocks = weighted[:whole].unflatten(0, (-1, BLOCK)), rows[:whole].unflatten(0, (-1, BLOCK))
@@ -93,17 +93,17 @@ class _SumsWithPassthrough(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None]:
         features, guide = ctx.saved_tensors
-        onward, first, second = gradients
+        incoming, first, second = gradients
         if first is None and second is None:
-            return onward, None
-        # A gradient in bfloat16 gains nothing from wider factors, which cost three copies of the maps. float16 has too
-        # small a range for them.
+            return incoming, None
+        # Factors wider than a bfloat16 gradient gain nothing and cost three copies of the maps; float16 has too small a
+        # range for them.
         exact = widen if features.dtype == torch.float16 else lambda values: values
-        rows = rows_of(exact(features))
+        rows = rows_of(exact(features))  # (h w, C)
         weighted = rows if guide is None else rows * guide.reshape(-1, 1).to(rows.dtype)
-        if onward is None:
-            onward = torch.zeros_like(features)
-        gradient = rows_of(exact(onward))  # a view of it, but for float16
+        if incoming is None:
+            incoming = torch.zeros_like(features)
+        gradient = rows_of(exact(incoming))  # a view, except in float16
         if second is not None:
             gradient.addmm_(weighted, (second + second.T).to(rows.dtype))
         if first is not None:
@@ -112,14 +112,14 @@ class _SumsWithPassthrough(torch.autograd.Function):
 
 
 def rows_of(features: Tensor) -> Tensor:
-    """Features (1, C, h, w) by position, (h w, C): a view where memory is channels-last."""
+    """Features (1, C, h, w) by position, (h w, C): a view if memory is channels-last."""
     return features.permute(0, 2, 3, 1).flatten(0, 2)
 
 
 def mix(parts: Sequence[Moments], weights: Sequence[float]) -> Moments:
-    """The moments of a mixture: of the distribution that draws a position of part k with weight k.
+    """The moments of a mixture: of a distribution that draws positions from the parts in proportion to the weights.
 
-    Moments mix linearly; Gram matrices and covariances then are those of one proper mixture.
+    Moments mix linearly, so Gram matrices and covariances are those of one distribution.
     """
     total = sum(weights)
     shares = [weight / total for weight in weights]
@@ -136,7 +136,7 @@ def widen(values: Tensor) -> Tensor:
 
 
 def widest(device: torch.device) -> torch.dtype:
-    """The number format for sums that many small terms go into: float64, which Apple's MPS does not have."""
+    """The number format for sums of many small terms: float64, except on Apple's MPS, which does not have it."""
     return torch.float32 if device.type == "mps" else torch.float64
 
 
@@ -149,9 +149,9 @@ def squared_error(features: Tensor, target: Tensor) -> Tensor:
 
 
 def content_scale(target: Tensor, norm: str, channels: int = 0) -> float | Tensor:
-    """What a norm divides the squared error by: `sum` by nothing, `mean` by the values, `relative` by |P|^2.
+    """What a norm divides the squared error by: `sum` by 1, `mean` by the number of values, `relative` by |P|^2.
 
-    channels: of the layer, where the maps (1, C, h, w) are in a narrower basis, else C.
+    channels: of the layer, if the maps (1, C, h, w) are in a narrower basis.
     """
     values = (channels or target.shape[1]) * target[0, 0].numel()
     if norm == "relative":
@@ -165,14 +165,13 @@ def content_scale(target: Tensor, norm: str, channels: int = 0) -> float | Tenso
 def style_loss(
     measured: Moments, target: Moments, statistic: str, norm: str, pixels: int = 0, channels: int = 0
 ) -> Tensor:
-    """Distance between two layers' statistics, each in its published scale or relative to the target's own energy.
+    """Distance between measured and target statistics of a layer, in its published scale or relative to the target.
 
-    pixels: H * W of the picture, which only the norm `picture` uses; channels: N, where the moments are in a basis
-    narrower than the layer, else their own width. With M positions:
-    gram, norms by what they divide by: `gatys` sum (G-A)^2 / (4 N^2), G = F F^T / M, so that each map counts with its
-    own M (Gatys et al. 2015, eq. 4, where both have the same); `mean` over N^2 of (G-A)^2 (TensorFlow's tutorial);
-    `elements` the same of F F^T / (N M) (Johnson's neural-style); `picture` of F F^T itself over 4 * 3^2 * (H W)^2
-    (Keras).
+    pixels: H * W of the picture, for the norm `picture` alone; channels: N, if the moments are in a basis narrower than
+    the layer. The norms of `gram`, with features F (N, M) and G = F F^T / M, where A, the target's, has its own M:
+    `relative`: sum (G-A)^2 / sum A^2; `gatys`: sum (G-A)^2 / (4 N^2) (Gatys et al. 2015, eq. 4, with one M for both);
+    `mean`: sum (G-A)^2 / N^2 (TensorFlow's tutorial); `elements`: the same of F F^T / (N M) (Johnson's neural-style);
+    `picture`: summed squares of the differences in F F^T over 4 * 3^2 * (H W)^2 (Keras).
     """
     channels = channels or target.mean.numel()
     if statistic == "gram":
@@ -210,7 +209,7 @@ class _SquaredDistance(torch.autograd.Function):
 
 
 def _moments_loss(measured: Moments, target: Moments, norm: str, channels: int) -> Tensor:
-    """Mean and covariance, each by its squared distance."""
+    """Squared distances of the means and of the covariances, added or, relative to the target, averaged."""
     mean = (measured.mean - target.mean).square().sum()
     goal = target.covariance
     covariance = (measured.covariance - goal).square().sum()
@@ -236,8 +235,8 @@ def _wasserstein_loss(measured: Moments, target: Moments, norm: str, channels: i
 
 
 def _regularised(part: Moments, eps: float) -> Tensor:
-    """Covariance plus `eps` and, beyond the source, a bound on its rounding errors: a flat picture's covariance would
-    otherwise be indefinite.
+    """Covariance plus `eps` and, not in the source, a bound on its rounding errors: else a flat picture's covariance
+    would be indefinite.
     """
     rounding = 16 * torch.finfo(part.second.dtype).eps * torch.trace(part.second.detach())
     eye = torch.eye(part.mean.numel(), dtype=part.mean.dtype, device=part.mean.device)
@@ -286,11 +285,12 @@ def matrix_sqrt(matrix: Tensor, steps: int = 12) -> Tensor:
 
 
 def total_variation(image: Tensor, form: str) -> Tensor:
-    """Total variation of a picture (1, 3, H, W) in its published form, a scalar in the picture's own units.
+    """Total variation of a picture (1, 3, H, W) in its published form, a scalar in the picture's units.
 
-    `l1`: sum |dx| + sum |dy| (neural-style-pt). `l2`: half the sum of dx^2 + dy^2 (Johnson's neural-style). `power`:
-    sum (dx^2 + dy^2)^1.25 (Keras; Mahendran and Vedaldi 2015, eq. 5, beta = 2.5); these two over [:-1, :-1].
-    `nine-point`: mean squares to all eight neighbours, borders replicated (Crowson's style-transfer-pytorch).
+    `l1`: sum |dx| + sum |dy| (neural-style-pt). `l2`: half the sum of dx^2 + dy^2 over [:-1, :-1] (Johnson's
+    neural-style). `power`: sum (dx^2 + dy^2)^1.25 over [:-1, :-1] (Keras; Mahendran and Vedaldi 2015, eq. 5, beta =
+    2.5). `nine-point`: mean squared differences to all eight neighbours, borders replicated (Crowson's
+    style-transfer-pytorch).
     """
     if form == "l1":
         variation: Tensor = _L1Variation.apply(image)
@@ -309,7 +309,7 @@ def total_variation(image: Tensor, form: str) -> Tensor:
 
 
 class _L1Variation(torch.autograd.Function):
-    """Sums of absolute differences, whose gradient takes two pictures of memory: autograd's own would take seven."""
+    """Sums of absolute differences with a gradient that takes two pictures of memory; autograd's would take seven."""
 
     @staticmethod
     def forward(ctx: Any, image: Tensor) -> Tensor:
@@ -333,7 +333,7 @@ class _L1Variation(torch.autograd.Function):
 def temporal_loss(image: Tensor, previous: Tensor, mask: Tensor) -> Tensor:
     """Mean of c (x - w)^2 over all values of a frame x (1, 3, H, W).
 
-    previous: w, the result before it, warped; mask: c (1, 1, H, W), 1 where the flow is certain, else 0.
+    previous: w, the last frame's result, warped; mask: c (1, 1, H, W), 1 where the flow is reliable, else 0.
     Source: Ruder, Dosovitskiy and Brox 2016, section 4.2.
     """
     return (mask * (image - previous).square()).mean()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 Size = tuple[int, int]  # (H, W)
 
-LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, as usual in luminance-only style transfer
+LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, usual in luminance-only style transfer
 
 
 def size_of(image: Tensor) -> Size:
@@ -17,7 +17,7 @@ def size_of(image: Tensor) -> Size:
 
 
 def fit_size(size: Size, long_side: int) -> Size:
-    """(H, W) with the same aspect and `long_side` as its longer side; no side below 1."""
+    """(H, W) of the same aspect whose longer side is `long_side`; no side is below 1."""
     height, width = size
     scale = long_side / max(height, width)
     return max(1, round(height * scale)), max(1, round(width * scale))
@@ -59,7 +59,7 @@ def median_noise(size: Size, generator: torch.Generator, window: int = 8) -> Ten
     height, width = size
     noise = torch.rand(1, 3, height + window - 1, width + window - 1, generator=generator)
     strips = []
-    for top in range(0, height, 64):  # in strips, since the windows take 64 times the memory
+    for top in range(0, height, 64):  # in strips, since the windows take 64 times the picture's memory
         strip = noise[..., top : min(top + 64, height) + window - 1, :]
         windows = strip.unfold(2, window, 1).unfold(3, window, 1).flatten(4)
         strips.append(windows.kthvalue(window * window // 2 + 1, dim=-1).values)
@@ -91,8 +91,8 @@ def matrix_power(matrix: Tensor, power: float, floor: float = 1e-10) -> Tensor:
 def match_colors(image: Tensor, reference: Tensor) -> Tensor:
     """Give a picture the reference's colour mean and covariance by the linear map that changes its colours least.
 
-    Gatys et al. 2016 (Preserving Color in Neural Artistic Style Transfer) describe two other such maps; this is the
-    Monge-Kantorovich map (Pitie and Kokaram, 2007). Values outside [0, 1] are clamped.
+    This is the Monge-Kantorovich map (Pitie and Kokaram, 2007); Gatys et al. 2016 (Preserving Color in Neural Artistic
+    Style Transfer) describe two others. Values outside [0, 1] are clamped.
     """
     mean, covariance = color_moments(image)
     target_mean, target_covariance = color_moments(reference)
@@ -109,11 +109,10 @@ def luminance(image: Tensor) -> Tensor:
 
 
 def recolor(image: Tensor, content: Tensor | None, color: str) -> Tensor:
-    """Recolour a picture: `style` leaves it as it is, `content` uses the content's colours, `match` matches to them.
+    """Recolour a picture (1, 3, H, W) by `color`, or return it unchanged without a content (1, 3, h, w).
 
-    The content (1, 3, h, w) is resized to the picture; without one the picture stays as it is. `content` keeps the
-    picture's luma and takes the chroma from the content (luminance-only transfer of Gatys et al. 2016); `match`
-    matches the mean and covariance of the colours.
+    `style`: unchanged; `content`: the picture's luma with the content's chroma (luminance-only transfer of Gatys et al.
+    2016); `match`: the mean and covariance of the content's colours.
     """
     if color == "style" or content is None:
         return image

@@ -1,7 +1,7 @@
 """Named presets, each a whole Config: our own qualities and published systems.
 
-Where a published system runs L-BFGS without a line search, its recipe has one all the same: without it the same
-losses were seen to blow up. `line_search="none"` gives the original course.
+Recipes of systems that run L-BFGS without a line search have one: without it, their losses were seen to blow up.
+`line_search="none"` is the original method.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ FIVE = ("relu1_1", "relu2_1", "relu3_1", "relu4_1", "relu5_1")
 ONE_EACH = (1.0,) * 5
 FIFTHS = (0.2,) * 5
 
-_published = partial(Config, octaves=1, nearest_weight=0.0, tv_weight=0.0, preconditioner="none")  # these are ours
+# Without our own additions.
+_published = partial(Config, octaves=1, nearest_weight=0.0, tv_weight=0.0, preconditioner="none")
 
 # Gatys, Ecker and Bethge 2015, 2016: content 1/2 sum (F-P)^2, the paper's alpha : beta = 1 : 1e3.
 GATYS = _published(
@@ -36,8 +37,8 @@ GATYS = _published(
     pixel_range=255,
 )
 
-# Keras, examples/neural_style_transfer.py (Chollet 2016): 10 rounds of 20 evaluations of SciPy's L-BFGS-B, here one
-# of 200.
+# Keras, examples/neural_style_transfer.py (Chollet 2016): 10 rounds of SciPy's L-BFGS-B with 20 evaluations, here one
+# with 200.
 KERAS = _published(
     network="vgg19-caffe",
     content_layers=("relu5_2",),
@@ -59,7 +60,7 @@ KERAS = _published(
 )
 
 # TensorFlow, "Neural Style Transfer: creating art with deep learning using tf.keras and eager execution" (Yuan 2018).
-# Kept is the picture that a loss was measured at; the tutorial keeps the one after the step.
+# The result is the last picture with a measured loss; the tutorial's is one step later.
 TENSORFLOW = _published(
     network="vgg19-caffe",
     content_layers=("relu5_2",),
@@ -147,7 +148,7 @@ CROWSON = _published(
 RECIPES = {
     "draft": Config(scales=(0.25, 0.5, 0.5, 1.0), iterations=(20, 18, 8, 10)),
     "balanced": Config(),
-    # The nearest neighbours at full size are found three times, each time from a better picture.
+    # Nearest neighbours at full size are searched three times, for better and better pictures.
     "best": Config(
         scales=(0.25, 0.5, 0.5, 1.0, 1.0, 1.0, 1.0),
         iterations=(80, 60, 20, 40, 10, 10, 10),
@@ -165,7 +166,7 @@ RECIPES = {
 
 
 def recipe(name: str) -> Config:
-    """The preset of this name. Raises StyleTransferError for an unknown one."""
+    """The preset of this name. Raises StyleTransferError for an unknown name."""
     if name not in RECIPES:
         raise StyleTransferError(f"unknown recipe {name!r}: choose from {', '.join(RECIPES)}")
     return RECIPES[name]

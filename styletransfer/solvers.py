@@ -1,6 +1,6 @@
 """Optimisers of a picture: L-BFGS and Adam as pure functions from one state to the next.
 
-No state is changed in place, so every earlier one stays valid: a run can be stopped, kept and continued anywhere.
+States are immutable, so that a run can be stopped, kept and continued at any step.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ TRIALS = 20  # most evaluations of one line search
 class State:
     """The state of an optimisation.
 
-    image: the iterate (1, 3, H, W) in 0 .. pixel_range; evaluation: the last one, of this iterate with L-BFGS and of
-    the one before with Adam; iteration, evaluations: counts at this scale; memory: the (s, y, s.y) of L-BFGS, or one
-    pair of Adam's moments; updates: Adam's steps in all scales; spectrum: the curvature that L-BFGS has measured;
-    average: the running average (without bias correction) or None; best, best_loss: the evaluated picture of the
-    lowest loss; outcome: "" while running, "stalled" (no step lowers the loss) or "non-finite".
+    image: the iterate (1, 3, H, W) in 0 .. pixel_range; evaluation: with L-BFGS of this iterate, with Adam of the
+    iterate before it; iteration, evaluations: counts at this scale; memory: the (s, y, s.y) of L-BFGS, or one pair of
+    Adam's moments; updates: Adam's steps in all scales; spectrum: the curvature that L-BFGS has measured; average: the
+    running average (without bias correction) or None; best, best_loss: the evaluated picture of the lowest loss;
+    outcome: "" while running, "stalled" (no step lowers the loss) or "non-finite".
     """
 
     image: Tensor
@@ -76,7 +76,7 @@ def step(state: State, evaluate: Evaluate, config: Config) -> State:
 
 
 def result(state: State, config: Config) -> Tensor:
-    """The picture of a state, in [0, 1]: the average where there is one, else the best or the last iterate."""
+    """The picture of a state, in [0, 1]: the running average, if any, else the best or the last iterate."""
     image = state.image
     if state.average is not None and not state.outcome:
         image = state.average / (1 - config.averaging**state.iteration)
@@ -117,7 +117,7 @@ def _lbfgs(state: State, evaluate: Evaluate, config: Config) -> State:
         if state.outcome:
             return state
     after, evaluations = _next_iterate(state, evaluate, config)
-    if after is None and state.memory:  # the pairs no longer describe the loss: once more, by steepest descent
+    if after is None and state.memory:  # the pairs no longer describe the loss: try steepest descent
         state = replace(state, memory=(), spectrum=None)
         after, more = _next_iterate(state, evaluate, config)
         evaluations += more
@@ -125,7 +125,7 @@ def _lbfgs(state: State, evaluate: Evaluate, config: Config) -> State:
         return replace(state, evaluations=state.evaluations + evaluations, outcome="stalled")
     assert state.evaluation is not None and after.evaluation is not None
     s = after.image - state.image
-    # A pixel that stays at its bound says nothing about the curvature of the free ones.
+    # A pixel that stays at its bound has no information on the curvature of the free ones.
     y = (after.evaluation.gradient - state.evaluation.gradient).mul_(s != 0)
     sy = _dot(s, y)
     curvature, s_norm, y_norm = read_scalars(sy, s.norm(), y.norm())
@@ -138,7 +138,7 @@ def _lbfgs(state: State, evaluate: Evaluate, config: Config) -> State:
 
 
 def _next_iterate(state: State, evaluate: Evaluate, config: Config) -> tuple[State | None, int]:
-    """The state at the next iterate, None where none has a lower loss, and the number of evaluations."""
+    """The state at the next iterate, None if no trial lowers the loss, and the number of evaluations."""
     direction = _direction(state, config)
     length = _later_length(config) if state.memory else _first_length(direction, config)
     if config.line_search == "none":
@@ -147,11 +147,10 @@ def _next_iterate(state: State, evaluate: Evaluate, config: Config) -> tuple[Sta
 
 
 def _direction(state: State, config: Config) -> Tensor:
-    """The L-BFGS direction of the pixels that stay inside the box; those that would leave it move to their bound.
+    """The L-BFGS direction for the pixels that stay inside the box; pixels that would leave it move to their bound.
 
-    Pixels that are at a bound, or move to one, are constants for the inverse Hessian (Bertsekas, 1982). Otherwise a
-    step that is cut at the bounds is not the model's step, and some line searches took twenty evaluations instead of
-    one.
+    Pixels at a bound, or moved to one, are constants for the inverse Hessian (Bertsekas, 1982). If steps were only
+    clamped to the box, they would not be the model's steps: some line searches then took twenty evaluations.
     """
     assert state.evaluation is not None
     gradient, precondition = state.evaluation.gradient, _initial_inverse_hessian(state)
@@ -175,8 +174,8 @@ def _direction(state: State, config: Config) -> Tensor:
 
 
 def _initial_inverse_hessian(state: State) -> Callable[[Tensor], Tensor]:
-    """H0 of the two-loop recursion: the spectrum's, scaled by the newest pair (Nocedal and Wright 2006, eq. 7.20,
-    where it is the identity); unscaled before any pair.
+    """H0 of the two-loop recursion: the spectrum's inverse, or the identity without one, scaled by the newest (s, y)
+    pair as in Nocedal and Wright 2006, eq. 7.20; unscaled before the first pair.
     """
     precondition = torch.clone if state.spectrum is None else state.spectrum.divider(state.image)
     if not state.memory:
@@ -206,8 +205,8 @@ def _line_search(
     """A point along the projected direction that meets the weak Wolfe conditions, and the number of evaluations.
 
     Bracketing and bisection of Lewis and Overton 2013 (algorithm 2.6), which needs no interpolation and nearly always
-    accepts the first trial; a trial with a non-finite loss counts as too long. None where the direction is not a
-    descent direction, or no trial lowers the loss.
+    accepts the first trial; a trial with a non-finite loss counts as too long. None for a direction that is not a
+    descent direction, or if no trial lowers the loss.
     """
     assert state.evaluation is not None
     gradient = state.evaluation.gradient
@@ -217,13 +216,13 @@ def _line_search(
         image = _clamped(state.image + length * direction, config)
         evaluation = evaluate(image)
         s = image - state.image
-        # One copy from the device for all decisions: the device is idle while it is waited for.
+        # All decisions from one copy: the device is idle until it arrives.
         descent, loss_before, loss, slope_before, slope = read_scalars(
             directional_derivative,
             state.evaluation.loss,
             evaluation.loss,
             _dot(gradient, s),
-            _dot(evaluation.gradient, s),  # not finite where any of the gradient is not
+            _dot(evaluation.gradient, s),  # non-finite if any gradient is
         )
         if not descent < 0:
             return None, trial
@@ -242,13 +241,13 @@ def _line_search(
 
 
 def _fixed_step(state: State, direction: Tensor, length: float, evaluate: Evaluate, config: Config) -> State:
-    """A step of fixed length without a line search, as other systems run L-BFGS."""
+    """A step without a line search, as other systems run L-BFGS."""
     image = _clamped(state.image + length * direction, config)
     return _with_best(replace(state, image=image, evaluation=evaluate(image)))
 
 
 def _first_length(direction: Tensor, config: Config) -> float:
-    if config.line_search == "none":  # torch.optim.LBFGS's rule, which those systems inherit
+    if config.line_search == "none":  # the rule of torch.optim.LBFGS
         return min(1.0, 1.0 / max(float(direction.abs().sum()), 1e-300)) * config.learning_rate
     rms = float(direction.cpu().double().square().mean().sqrt())  # small squares need float64, which MPS lacks
     return FIRST_MOVE * config.pixel_range / max(rms, 1e-300)
@@ -259,7 +258,7 @@ def _later_length(config: Config) -> float:
 
 
 def _at_active_bound(gradient: Tensor, image: Tensor, config: Config) -> Tensor:
-    """Which pixels are at a bound of the box and would leave it downhill."""
+    """Whether pixels are at a bound of the box that a descent step would cross."""
     if not config.box:
         return torch.zeros_like(image, dtype=torch.bool)
     return ((image <= 0) & (gradient > 0)) | ((image >= config.pixel_range) & (gradient < 0))
@@ -280,7 +279,7 @@ def read_scalars(*values: Tensor) -> list[float]:
 
 
 def _with_best(state: State) -> State:
-    """The state with its image as the best one if its loss is the lowest; or marked non-finite."""
+    """The state with its image as the best one if its loss is the lowest, or marked as non-finite."""
     assert state.evaluation is not None
     loss, largest_gradient = read_scalars(state.evaluation.loss, state.evaluation.gradient.abs().max())
     if not (math.isfinite(loss) and math.isfinite(largest_gradient)):

@@ -4,9 +4,9 @@ L-BFGS starts from a single number as its estimate of the Hessian, s.y / s.s, wi
 (Nocedal and Wright 2006, section 7.2). The losses of VGG-19 are far from that: at five pixels per wave the curvature
 along lightness was a thousand times that along colour at two and a half pixels. Pictures are better conditioned in
 Fourier space and decorrelated colours (Olah, Mordvintsev and Schubert 2017, Feature Visualization). So this number is
-estimated for each band of frequencies on each of three colour axes: 60 steps then reached the loss of 100, on three
-pairs at 256 px. A factor for each square of the picture, for curvature that the frequencies do not explain, lowered the
-loss after 76 steps by another 1.5 to 3 %, on three pairs at 384 px.
+estimated by band of frequencies and colour axis: 60 steps then reached the loss of 100, on three pairs at 256 px. A
+factor by square of the picture, for curvature that the frequencies do not explain, lowered the loss after 76 steps by
+another 1.5 to 3 %, on three pairs at 384 px.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from .pixels import resample, size_of
 
 AXES = ((1.0, 1.0, 1.0), (1.0, 0.0, -1.0), (1.0, -2.0, 1.0))  # lightness and two opponent colours, orthogonal
 BANDS = 13  # half octaves, up to the highest frequency of a picture: half a wave per pixel in both directions
-DECAY = 0.9  # weight of the earlier steps when a new one is added
+DECAY = 0.9  # factor on the sums over earlier steps when a new one is added
 MIN_ENERGY = 1e-9  # share of the steps below which a band holds only rounding errors
 FLOOR = 0.04  # added to the relative curvature, so that the flattest directions are not overweighted
-SQUARE = 16  # side in pixels of the squares that have a factor of their own
-CONTRAST = 4.0  # limit of that factor, and of its inverse
+SQUARE = 16  # side in pixels of a square that has a factor
+CONTRAST = 4.0  # limit of that factor and of its inverse
 CHUNK = 2**17  # frequencies that are processed at a time
 
 
@@ -38,8 +38,8 @@ class Spectrum:
     """Decaying sums over an optimiser's steps, s, and the gradient's changes, y.
 
     sy, ss: s.y and s.s by colour axis and band (3, BANDS), each step normalised by its squared norm; local_sy,
-    predicted_sy: by square of the picture (1, 1, h, w), s.y and what the bands predict for it, each normalised by its
-    mean. Bands are in waves per pixel, so they are the same for pictures of any size.
+    predicted_sy: s.y by square of the picture (1, 1, h, w), measured and as predicted by the bands, both normalised by
+    their means. Bands are in waves per pixel, so they are the same for pictures of any size.
     """
 
     sy: Tensor
@@ -49,22 +49,22 @@ class Spectrum:
 
     @cached_property
     def curvature(self) -> Tensor:
-        """Of each band (3, BANDS) relative to the strongest, plus FLOOR; as the strongest where there are no data."""
+        """By band (3, BANDS), relative to the strongest, plus FLOOR; bands without data count as the strongest."""
         return _curvature(self.sy, self.ss)
 
     @cached_property
     def contrast(self) -> Tensor:
-        """The curvature of each square over what the bands predict (1, 1, h, w), within CONTRAST of 1."""
+        """Measured over predicted curvature by square (1, 1, h, w), limited to a factor of CONTRAST around 1."""
         return (self.local_sy / self.predicted_sy).nan_to_num(1).clamp(1 / CONTRAST, CONTRAST)
 
     def near(self, image: Tensor) -> Spectrum:
-        """The same on the device where it is used with this picture, as after it was read from a file."""
+        """The spectrum on the device that computes with this picture, for one that was read from a file."""
         device = _on_fft_device(image).device
         return Spectrum(*(getattr(self, part.name).to(device) for part in fields(self)))
 
     def divider(self, like: Tensor) -> Callable[[Tensor], Tensor]:
-        """An operator on values (1, 3, H, W), the size of `like`: divides each frequency by its band's curvature and
-        each pixel by its square's contrast. It is symmetric and positive definite.
+        """A symmetric, positive definite operator on values (1, 3, H, W) of the size of `like`: it divides frequencies
+        by the curvature of their band, and pixels by the contrast of their square.
         """
         like = _on_fft_device(like)
         gains = _at_frequencies(1 / self.curvature, like)  # (3, H, W // 2 + 1)
@@ -72,7 +72,7 @@ class Spectrum:
 
         def divide(values: Tensor) -> Tensor:
             divided = _on_fft_device(values) * scale
-            # In place while the planes are read: the axes are orthogonal, so each update leaves the other planes as is.
+            # In place while the planes are read: the axes are orthogonal, so an update does not change later planes.
             for axis, plane, gain in zip(_axes(like), _planes(divided), gains):
                 divided[0].addcmul_(axis.view(3, 1, 1), _filter(plane, gain).sub_(plane))
             return divided.mul_(scale).to(values.device)
@@ -118,7 +118,7 @@ def _by_band(s: Tensor, y: Tensor) -> Tensor:
 
 
 def _by_square(planes: Iterable[Tensor]) -> Tensor:
-    """The sum of planes (H, W), averaged over each square of the picture and divided by its mean: (1, 1, h, w)."""
+    """The sum of planes (H, W), averaged over the squares of the picture and divided by its mean: (1, 1, h, w)."""
     total = functools.reduce(Tensor.add_, planes)[None, None]  # (1, 1, H, W)
     height, width = (max(1, round(length / SQUARE)) for length in size_of(total))
     squares = F.adaptive_avg_pool2d(total, (height, width))
@@ -126,7 +126,7 @@ def _by_square(planes: Iterable[Tensor]) -> Tensor:
 
 
 def _at_frequencies(by_band: Tensor, like: Tensor) -> Tensor:
-    """Values by band (3, BANDS), interpolated at each frequency of a picture: (3, H, W // 2 + 1)."""
+    """Values by band (3, BANDS), interpolated at the frequencies of a picture: (3, H, W // 2 + 1)."""
     height, width = size_of(like)
     by_band = by_band.to(like.dtype)
     by_frequency = like.new_empty((len(AXES), height, width // 2 + 1))
@@ -139,14 +139,14 @@ def _at_frequencies(by_band: Tensor, like: Tensor) -> Tensor:
 
 
 def _filter(plane: Tensor, gains: Tensor) -> Tensor:
-    """A plane (H, W) with each frequency multiplied by its gain (H, W // 2 + 1)."""
+    """A plane (H, W) with its frequencies multiplied by gains (H, W // 2 + 1)."""
     waves = torch.fft.rfft2(plane).mul_(gains)  # the other half is their mirror image
     filtered: Tensor = torch.fft.irfft2(waves, s=plane.shape)
     return filtered
 
 
 def _planes(picture: Tensor) -> Iterator[Tensor]:
-    """A picture (1, 3, H, W) along each colour axis (H, W), one at a time to save memory."""
+    """A picture (1, 3, H, W) along the colour axes: planes (H, W), one at a time to save memory."""
     return (torch.tensordot(axis, picture[0], 1) for axis in _axes(picture))
 
 
@@ -156,7 +156,7 @@ def _axes(picture: Tensor) -> Tensor:
 
 
 def _rows(like: Tensor) -> Iterator[tuple[int, int]]:
-    """The first row, and the one after the last, of CHUNK frequencies at a time of a picture's (H, W // 2 + 1)."""
+    """(first, end) of the rows of a picture's frequencies (H, W // 2 + 1), CHUNK frequencies at a time."""
     height, width = size_of(like)
     step = max(1, CHUNK // (width // 2 + 1))
     return ((first, min(first + step, height)) for first in range(0, height, step))
@@ -181,5 +181,5 @@ def _membership(height: int, width: int, first: int, last: int, dtype: torch.dty
 
 
 def _on_fft_device(values: Tensor) -> Tensor:
-    """On the CPU instead of MPS, which does not have Fourier transforms in every version of torch."""
+    """Moves from MPS, which does not have Fourier transforms in every version of torch, to the CPU."""
     return values.cpu() if values.device.type == "mps" else values

@@ -1,4 +1,4 @@
-"""The inputs of a run, checked: pictures and masks; and the first picture that is optimised."""
+"""Checks of a run's pictures and masks, and the picture that the optimisation starts from."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A picture in overlapping tiles, for sums over feature maps that do not fit into memory at once.
 
-Such sums are additive: tile sums add up to the whole map's. A tile is computed with a halo as wide as the layers'
-receptive field, aligned to their stride, so the features inside it are exactly the whole picture's. Sums and gradients
-are therefore exact too, and there are no seams.
+These sums are additive: tile sums add up to the whole map's. A tile is computed with a halo as wide as the layers'
+receptive field and aligned to their stride, so its inner features equal the whole picture's. Sums and gradients are
+therefore exact, without seams.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .pixels import Size
 
 
 class Span(NamedTuple):
-    """A tile along one axis, in pixels (start, end): its inside, and the outside that includes the halo."""
+    """A tile along one axis, (start, end) in pixels: without (inside) and with (outside) its halo."""
 
     inside: tuple[int, int]
     outside: tuple[int, int]
@@ -58,9 +58,9 @@ class Tile(NamedTuple):
 
 
 def tiles_of(size: Size, side: int, stride: int, halo: int) -> list[Tile]:
-    """The tiles of a picture (H, W), each about `side` pixels inside along each axis; 0: one tile for the whole.
+    """The tiles of a picture (H, W), about `side` x `side` pixels without their halos; 0: one tile for the whole.
 
-    stride: of the deepest layer, tiles begin at multiples of it; halo: pixels of its receptive field on each side.
+    stride: of the deepest layer: tiles begin at its multiples; halo: how far a receptive field reaches, in pixels.
     """
     rows, columns = (_spans(length, side, stride, halo) for length in size)
     return [Tile(row, column) for row in rows for column in columns]
@@ -70,26 +70,26 @@ def _spans(length: int, side: int, stride: int, halo: int) -> list[Span]:
     if not side or side >= length:
         return [Span((0, length), (0, length))]
     step, margin = max(stride, side // stride * stride), -(-halo // stride) * stride
-    edges = [*range(0, length - stride + 1, step), length]  # a rest of less than a stride goes to the last tile
+    edges = [*range(0, length - stride + 1, step), length]  # a remainder below a stride belongs to the last tile
     return [Span((start, end), (max(0, start - margin), min(length, end + margin))) for start, end in pairwise(edges)]
 
 
 class Place(Protocol):
-    """Where a piece of a picture is: a tile, alone or with what is measured there."""
+    """A place in a picture: a tile, or a part, which has the targets inside a tile, too."""
 
     def outside(self, image: Tensor) -> Tensor: ...
 
 
 Sums = dict[str, Tensor]
 Measure = Callable[[Tensor, Any], Sums]  # a tile's pixels with their halo, the tile -> additive sums by name
-Map = Callable[..., Iterable[Any]]  # Python's `map`, or one of its kind that shares the calls out
+Map = Callable[..., Iterable[Any]]  # Python's `map`, or one that distributes the calls
 
 
 def summed(image: Tensor, tiles: Sequence[Place], measure: Measure, mapped: Map = map) -> Sums:
     """The sums of `measure` over all tiles, differentiable with respect to the image (1, 3, H, W).
 
-    A single tile is just measured. Several are measured without storing their feature maps, and again one by one in
-    the backward pass (gradient checkpointing: Chen et al. 2016); `mapped` calls a function for each of them.
+    Several tiles are measured without storing their feature maps, and again in the backward pass (gradient
+    checkpointing: Chen et al. 2016); `mapped` distributes the calls.
     """
     if len(tiles) == 1:
         return measure(image, tiles[0])
@@ -128,7 +128,7 @@ def _sums(measure: Measure, piece: Tensor, tile: Place) -> Sums:
 
 
 def _gradient(measure: Measure, piece: Tensor, tile: Place, *gradients: Tensor) -> Tensor:
-    """The gradient at a tile's pixels; `gradients` are those at its sums."""
+    """The gradient with respect to a tile's pixels; `gradients` are with respect to its sums."""
     with torch.enable_grad():
         pixels = piece.detach().clone().requires_grad_(True)
         (gradient,) = torch.autograd.grad(tuple(measure(pixels, tile).values()), pixels, gradients)

@@ -2,8 +2,7 @@
 
 F(4x4, 3x3) of Lavin and Gray 2016 (Fast Algorithms for Convolutional Neural Networks, section 4): a block of 4x4
 outputs is computed from 6x6 inputs with 36 multiplications instead of 144, between exact linear transforms. With many
-channels the multiplications dominate, and they are plain matrix products. The gradient is a convolution of the same
-kind.
+channels the multiplications dominate, as matrix products. The gradient is a convolution of the same kind.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ from .machine import decided, fastest
 OUT, IN = 4, 6  # sides of a block of outputs and of its inputs
 WORKSPACE = 2**22  # values that are transformed at a time, so that they stay in the CPU's caches
 CHANNELS = 64  # least number of inputs and of outputs: smaller layers are not faster this way
-# Least product of both, where this algorithm beats the library with 128 inputs and outputs and where it does not: with
-# AVX2 it did from 64 x 96 on, on a processor with AVX-512 from 128 x 144 on.
+# Least product of the two: where this algorithm beats the library at 128 x 128 channels, and where it does not. With
+# AVX2 it was faster from 64 x 96 on, on a processor with AVX-512 from 128 x 144 on.
 PRODUCT, LATE_PRODUCT = 64 * 96, 128 * 144
 
 # Transforms of Lavin and Gray 2016, section 4.3 (B^T, G, A^T), for the points 0, +-1, +-2 and infinity.
@@ -67,7 +66,7 @@ class WinogradConv2d(nn.Conv2d):
 
 
 def pays(module: nn.Module) -> TypeGuard[nn.Conv2d]:
-    """Whether a layer is a convolution that this algorithm computes, and computes faster."""
+    """Whether a layer is a convolution that this algorithm can compute, and computes faster."""
     return (
         type(module) is nn.Conv2d
         and module.kernel_size == (3, 3)
@@ -81,13 +80,13 @@ def pays(module: nn.Module) -> TypeGuard[nn.Conv2d]:
 
 
 def least_product() -> int:
-    """Inputs times outputs from which on this algorithm is faster on this machine."""
+    """The least product of input and output channels at which this algorithm is faster on this machine."""
     return PRODUCT if decided("Winograd pays at 128 x 128 channels", _is_faster) else LATE_PRODUCT
 
 
 @torch.no_grad()
 def _is_faster() -> bool:
-    """Whether it beats the library at 128 x 128 channels."""
+    """Whether Winograd's algorithm beats the library at 128 x 128 channels."""
     library = nn.Conv2d(128, 128, 3, padding=1).to(memory_format=torch.channels_last).requires_grad_(False)
     maps = torch.ones(1, 128, 48, 64).contiguous(memory_format=torch.channels_last)
     own = WinogradConv2d(library)

@@ -1,4 +1,4 @@
-"""Many pictures: every content with every style, by the workers of an engine."""
+"""Every content in every style, painted by the workers of an engine."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from ..transfer import StyleTargets, iterate, measure_styles
 from .parser import FAILURES, Job
 from .report import report_of, say, write_report
 
-TRIES = 2  # workers that may die over the same picture or scene
+TRIES = 2  # workers that may die while painting the same picture or scene
 Returned = TypeVar("Returned")
-TELL_EVERY = 0.25  # seconds between two signs of a worker's progress
+TELL_EVERY = 0.25  # seconds between two progress values of a worker
 
 
-# --- what a worker does
+# --- in a worker
 
 
 @dataclass(frozen=True)
 class Order:
-    """One picture to paint, in a form that can be pickled: content and style are the bytes of their files."""
+    """One picture to paint, picklable: content and style are the bytes of their files."""
 
     content: bytes
     style: bytes
@@ -53,17 +53,17 @@ network_for = lru_cache(maxsize=1)(load_network)
 
 
 def painted(order: Order, targets: StyleTargets) -> Iterator[float | tuple[bytes, dict[str, Any]]]:
-    """Yield how far the picture is, in [0, 1], and in the end its file and its report."""
+    """Yield the progress in [0, 1], and at the end the picture's file and its report."""
     content, style = (load_image(file, background=order.background) for file in (order.content, order.style))
     network: Network = network_for(order.config)
-    began = told = time.monotonic()
+    began = reported = time.monotonic()
     times: list[float] = []
     allocator.keep()
     options: Any = {"style_targets": targets, "on_tight_memory": allocator.give_back}
     for step in iterate(content, [style], order.config, network=network, **options):
         times.append(time.monotonic() - began)
-        if time.monotonic() - told > TELL_EVERY:
-            told = time.monotonic()
+        if time.monotonic() - reported > TELL_EVERY:
+            reported = time.monotonic()
             yield step.progress
     result = step.result
     alpha = alpha_at(order.content, size_of(result.image)) if order.keep_alpha else None
@@ -72,7 +72,7 @@ def painted(order: Order, targets: StyleTargets) -> Iterator[float | tuple[bytes
 
 
 def alpha_at(content: Path | bytes, size: Size) -> Tensor | None:
-    """The transparency of a content for a result of (H, W): (1, 1, H, W); None if all is opaque."""
+    """The alpha (1, 1, H, W) of a content for a result of (H, W); None if it is opaque."""
     alpha = load_alpha(content)
     return None if alpha is None else resample(alpha, size).clamp(0, 1)
 
@@ -82,11 +82,11 @@ def statistics(style: bytes, config: Config, background: str) -> StyleTargets:
     return measure_styles([load_image(style, background=background)], config, network_for(config))
 
 
-# --- what the command does
+# --- in the command
 
 
 def tried(engine: Engine, attempt: Callable[[Worker], Returned]) -> Returned:
-    """What an attempt with a worker returns; where the worker dies, the next one's. Raises Lost after TRIES of them."""
+    """Call a function with a worker, again if the worker dies, and return its result. Raises Lost after TRIES calls."""
     for _ in range(TRIES):
         try:
             with engine.worker() as worker:
@@ -98,9 +98,7 @@ def tried(engine: Engine, attempt: Callable[[Worker], Returned]) -> Returned:
 
 @dataclass
 class Batch:
-    """The pictures of one command under way; `kept` has the statistics of the last styles, where the engine keeps
-    them.
-    """
+    """The pictures of one command; kept: references to the statistics of the last styles."""
 
     engine: Engine
     config: Config
@@ -110,9 +108,9 @@ class Batch:
     locks: defaultdict[Path, threading.Lock] = field(default_factory=lambda: defaultdict(threading.Lock))
 
     def paint(self, job: Job, bar: Any) -> dict[str, Any] | None:
-        """Paint and save one picture, and return its report: None if the command was stopped meanwhile.
+        """Paint and save one picture, and return its report, or None if the command was stopped.
 
-        A picture whose worker died is tried again. Raises what went wrong.
+        A picture whose worker died is tried again. Raises the worker's error.
         """
         assert job.content is not None and job.style is not None
         style = job.style
@@ -134,14 +132,14 @@ class Batch:
                     write_atomically(job.output, data)
                     return {"output": job.output.name, **report}
             except Lost:
-                self.kept.pop(style, None)  # it may have gone with the worker
+                self.kept.pop(style, None)  # the worker may have held the statistics
                 raise
             return None
 
         return tried(self.engine, attempt)
 
     def statistics(self, worker: Worker, style: Path, order: Order) -> Any:
-        """The style's statistics, which the first worker that needs them computes while the others wait."""
+        """The style's statistics, computed by the first worker that needs them while others wait."""
         with self.locks[style]:
             targets = self.kept.get(style)
             if targets is None:
@@ -152,14 +150,14 @@ class Batch:
 
 
 def paint_each(jobs: Sequence[Job], config: Config, options: argparse.Namespace, engine: Engine) -> int:
-    """Paint all pictures that are not there yet, tell at the end what failed, and return the exit code.
+    """Paint all pictures that do not exist yet, print at the end which ones failed, and return the exit code.
 
-    `--json` gets a line for each picture, when it is done or has failed.
+    `--json` gets a line for every picture, when it is done or has failed.
     """
     pending = [job for job in jobs if not job.output.exists()]
     if len(pending) < len(jobs) and not options.quiet:
         say(f"{len(jobs) - len(pending)} of {len(jobs)} pictures are there already")
-    batch, failures, told = Batch(engine, config, options), list[str](), True
+    batch, failures, reported = Batch(engine, config, options), list[str](), True
     bars: SimpleQueue[Any] = SimpleQueue()
     for place in range(engine.workers):
         bars.put(tqdm(total=100, position=place + 1, leave=False, disable=options.quiet, bar_format="{l_bar}{bar}"))
@@ -183,7 +181,7 @@ def paint_each(jobs: Sequence[Job], config: Config, options: argparse.Namespace,
                     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
                     failures.append(f"{name}: {reason}")
                     entry = {"output": name, "error": reason}
-                told = told and write_report(options.json, json.dumps(entry) + "\n", add=True)
+                reported = reported and write_report(options.json, json.dumps(entry) + "\n", add=True)
                 whole.update()
         except KeyboardInterrupt:
             batch.stopping.set()
@@ -195,4 +193,4 @@ def paint_each(jobs: Sequence[Job], config: Config, options: argparse.Namespace,
                 bars.get().close()
     for failure in failures:
         say(f"failed: {failure}")
-    return 1 if failures or not told else 0
+    return 1 if failures or not reported else 0

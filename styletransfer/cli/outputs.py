@@ -1,4 +1,4 @@
-"""Everything that a command writes, checked before its first step: an hour's work must not end at a name."""
+"""The files that a command writes, checked before its first step, so that no long run ends with a name that fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..images.checks import quoted
 
 
 def frame_file(folder: Path, output: Path, step: int) -> Path:
-    """Where the picture after so many steps goes."""
+    """The file of the picture after a step."""
     return folder / f"{output.stem}-{step:05d}.png"
 
 
@@ -26,10 +26,7 @@ def check_names(
     inputs: Sequence[Path],
     kinds: Collection[str] = SUFFIXES,
 ) -> None:
-    """Refuse outputs of an unknown kind, and outputs that would replace an input or one another.
-
-    Raises StyleTransferError.
-    """
+    """Raise StyleTransferError for outputs of an unknown kind, or that would replace an input or one another."""
     for path in outputs:
         if path.suffix.lower() not in kinds:
             raise StyleTransferError(f"cannot write {quoted(str(path))}: the name must end in {', '.join(kinds)}")
@@ -49,7 +46,7 @@ def check_names(
 
 
 def prepare(outputs: Sequence[Path], report: Path | None, frames: Path | None, folder: Path | None) -> None:
-    """Make the folders, and refuse whatever could not be written in the end. Raises StyleTransferError."""
+    """Make the folders. Raises StyleTransferError if those or any of the files cannot be written."""
     for new in (folder, frames):
         if new is not None:
             try:
@@ -63,7 +60,7 @@ def prepare(outputs: Sequence[Path], report: Path | None, frames: Path | None, f
 
 
 def _identity(path: Path) -> object:
-    """Equal for two names of one file: links are followed, also to a file that is still to be made."""
+    """Equal for two names of one file, also by links, and to files that do not exist yet."""
     try:
         status = os.stat(path)
     except (OSError, ValueError):
@@ -72,7 +69,7 @@ def _identity(path: Path) -> object:
 
 
 def _obstacle(path: Path) -> str:
-    """Why a file could not be written; empty if it can."""
+    """Why a file cannot be written; empty if it can."""
     try:
         mode = os.stat(path).st_mode
         if stat.S_ISDIR(mode):

@@ -1,4 +1,4 @@
-"""The flags, the settings they make, and the pictures to paint."""
+"""The flags of the command line, the settings that they make, and the pictures to paint."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ..engine import add_flags
 from ..images import read_settings
 from ..recipes import RECIPES, recipe
 
-NOT_EACH = ("masks", "init_image", "frames")  # flags that go with one picture alone
+NOT_EACH = ("masks", "init_image", "frames")  # flags that --each does not take
 TASKS = ("transfer", "content", "style")
 PICTURES = (".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif")
-FAILURES = (RuntimeError, OSError, MemoryError)  # beside StyleTransferError: of the machine, not of what was given
+FAILURES = (RuntimeError, OSError, MemoryError)  # of the machine, not of the input, which is a StyleTransferError
 USAGE = "python -m styletransfer CONTENT STYLE -o OUT.png"
 
 
@@ -32,7 +32,7 @@ class Parser(argparse.ArgumentParser):
 
 @dataclass(frozen=True)
 class Job:
-    """One picture to paint: its content (None: none), the file to write, and its style if it has one of its own."""
+    """One picture to paint: its content, if any, the file to write, and with `--each` its style."""
 
     content: Path | None
     output: Path
@@ -40,11 +40,11 @@ class Job:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    """The parser: the command line's own flags, then one for each field of Config."""
+    """The parser: flags of the command line, then one for every field of Config."""
     parser = Parser(prog="styletransfer", description="Repaint a picture in the style of others.", allow_abbrev=False)
     add = parser.add_argument
     add("pictures", nargs="*", type=_name, metavar="CONTENT STYLE", help="the content, then one or more styles")
-    add("-o", "--output", type=_path, help="what to write: .png, .jpg, .webp or .tiff; of a clip .mp4 or .webm")
+    add("-o", "--output", type=_path, help="file to write: .png, .jpg, .webp or .tiff; for a clip .mp4 or .webm")
     add(
         "--style",
         nargs="+",
@@ -54,8 +54,8 @@ def build_parser() -> argparse.ArgumentParser:
         help="the styles; all pictures before this flag are then contents",
     )
     add("--output-dir", type=_path, help="folder for the results of several contents, as NAME.png")
-    add("--each", action="store_true", help="every content with every style, as CONTENT-STYLE.png; those there stay")
-    add("--task", choices=TASKS, default="transfer", help="content or style: reconstruct that one alone")
+    add("--each", action="store_true", help="every content in every style, as CONTENT-STYLE.png, if not there already")
+    add("--task", choices=TASKS, default="transfer", help="content or style: reconstruct that alone")
     add("--recipe", default="balanced", help=f"settings to start from: {', '.join(RECIPES)}")
     add("--settings", type=_path, metavar="PICTURE", help="start from the settings inside a PNG made here")
     add(
@@ -63,22 +63,17 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="+",
         type=_name,
         metavar="MASK",
-        help="a grey picture for each style, white where it goes, or - for a style that goes where no other does",
+        help="by style, a grey picture that is white where the style goes, or - for the area that no mask covers",
     )
     add("--init-image", type=_path, help="picture to start from (sets --init image)")
     add("--background", default="white", help="colour behind transparent pictures")
     add("--keep-alpha", action="store_true", help="give the result the content's transparency")
     add("--frames", type=_path, metavar="FOLDER", help="save pictures during the run, as NAME-NUMBER.png")
-    add("--every", type=int, default=10, metavar="N", help="steps between two of these pictures")
-    add(
-        "--json",
-        type=_path,
-        metavar="REPORT",
-        help="write losses, seconds, memory, metadata and how the machine computes",
-    )
-    add("--dry-run", action="store_true", help="print what the run will take, and do not run it")
+    add("--every", type=int, default=10, metavar="N", help="steps between two pictures of --frames")
+    add("--json", type=_path, metavar="REPORT", help="write losses, seconds, memory, metadata and how it was computed")
+    add("--dry-run", action="store_true", help="print the steps, time and memory of the run, and do not run it")
     add("--quiet", action="store_true", help="no progress bar and no status lines")
-    add("--verbose", action="store_true", help="also say how this machine computes, and what was measured to pay")
+    add("--verbose", action="store_true", help="also print how this machine computes, and why")
     add("--list-layers", action="store_true", help="print the layers of --network")
     add("--list-recipes", action="store_true", help="print the recipes")
     add("--version", action="version", version=f"styletransfer {VERSION}")
@@ -89,7 +84,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _name(text: str) -> str:
-    """The name of a file or a folder: an empty one would mean the current folder."""
+    """The name of a file or a folder; an empty one, which would mean the current folder, is refused."""
     if not text:
         raise argparse.ArgumentTypeError("the name is empty: a file's or a folder's is needed")
     return text
@@ -100,14 +95,14 @@ def _path(text: str) -> Path:
 
 
 def _add_clip_flags(group: Any) -> None:
-    """The flags that only clips have."""
+    """The flags for clips alone."""
     group.add_argument("--seconds", type=float, metavar="N", help="paint the first seconds only")
     group.add_argument("--fps", type=float, metavar="N", help="paint at most so many frames a second")
     group.add_argument("--keep-every", type=int, metavar="N", help="paint every Nth frame only")
 
 
 def _add_settings(group: Any) -> None:
-    """A flag for each field of Config, with its help, choices and default."""
+    """A flag for every field of Config, with its help, choices and default."""
     for setting in fields(Config):
         default, rule = setting.default, setting.metadata
         choices = f": {', '.join(rule['choices'])}" if rule["choices"] else ""
@@ -130,7 +125,7 @@ def _metavar(default: Any) -> str:
 
 
 def configured(options: argparse.Namespace) -> Config:
-    """The run's settings: a picture's or a recipe's, changed by the flags. Raises StyleTransferError."""
+    """The settings of a run: those of a recipe or a picture, changed by the flags. Raises StyleTransferError."""
     base = recipe(options.recipe) if options.settings is None else _settings_of(options.settings)
     changes: dict[str, Any] = {}
     for setting in fields(Config):
@@ -205,7 +200,7 @@ def _each(contents: Sequence[Path], styles: Sequence[Path], options: argparse.Na
 
 
 def _repeated(names: Sequence[str]) -> str | None:
-    """The first name, in order of the alphabet, that stands there twice."""
+    """The alphabetically first name that occurs more than once, or None."""
     return min((name for name in names if names.count(name) > 1), default=None)
 
 
@@ -229,7 +224,7 @@ def _contents_and_styles(options: argparse.Namespace) -> tuple[list[Path], list[
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    """The pictures in a folder; hidden files, such as macOS's notes beside each picture, are none."""
+    """The pictures in a folder, without hidden files, such as those that macOS adds."""
     pictures = [path for path in folder.iterdir() if path.suffix.lower() in PICTURES and not path.name.startswith(".")]
     if not pictures:
         raise StyleTransferError(f"the folder {folder.name} holds no pictures")

@@ -1,4 +1,4 @@
-"""What a command says: lines on stderr, and the content of `--json`."""
+"""The output of a command: lines on stderr, and the content of `--json`."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def report_of(result: Result, network: Network, times: Sequence[float], total: f
 
 
 def write_report(path: Path | None, text: str, *, add: bool = False) -> bool:
-    """Write the content of `--json`, or add to it, where a path is given; return whether that went well.
+    """Write the content of `--json`, or append to it, if there is a path, and return whether that succeeded.
 
-    A failure is told and raises nothing: it must not cost the pictures.
+    A failure prints a line instead of raising an error, so that the pictures are still saved.
     """
     try:
         if path is not None and add:
@@ -55,12 +55,12 @@ def write_report(path: Path | None, text: str, *, add: bool = False) -> bool:
 
 
 def machine_of(network: Network) -> dict[str, Any]:
-    """How a network computes on this machine, and what was measured to decide it."""
+    """How a network computes on this machine, with the measurements that decided it."""
     return {**network.computing, "threads": torch.get_num_threads(), "measured": measured()}
 
 
 def machine_line(network: Network) -> str:
-    """The same for `--verbose`."""
+    """`machine_of` as a line, for `--verbose`."""
     machine = machine_of(network)
     line = "{precision}, {threads} threads, Winograd's algorithm in {winograd} of {convolutions} 3x3 convolutions"
     answers = [f"{question}: {'yes' if answer else 'no'}" for question, answer in machine["measured"].items()]

@@ -1,6 +1,6 @@
-"""What a command does: paint, report, list or estimate.
+"""The command itself: paint, report, list or estimate.
 
-Exit codes: 0 done (or stopped by Ctrl-C with every picture saved), 2 wrong usage or input with one sentence on stderr,
+Exit codes: 0 done (or stopped by Ctrl-C with all pictures saved), 2 wrong usage or input with one sentence on stderr,
 1 failure.
 """
 
@@ -35,7 +35,7 @@ from .outputs import check_names, frame_file, prepare
 from .parser import FAILURES, Job, build_parser, configured, jobs_and_styles
 from .report import machine_line, report_of, say, write_report
 
-SHARED_TILE = 512  # side of the tiles that a picture is shared out in
+SHARED_TILE = 512  # side of the tiles in which a picture is distributed to workers
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @dataclass(frozen=True)
 class Inputs:
-    """What all pictures of one command share; `targets` keeps the styles' statistics from one to the next."""
+    """The inputs that all pictures of a command share; targets: the styles' statistics, kept between pictures."""
 
     styles: Sequence[Tensor]
     masks: Masks | None
@@ -84,8 +84,8 @@ def _run(options: argparse.Namespace) -> int:
     styles = [load_image(path, background=options.background) for path in style_paths]
     init_image = load_image(options.init_image, background=options.background) if options.init_image else None
     masks = _masks(options)
-    # What cannot be read or written ends the command before the first run, not between two or after the last.
-    # With --each a content that cannot be read is told at the end, and the others are painted.
+    # Files that cannot be read or written end the command before the first run. Only with --each, a content that cannot
+    # be read is reported at the end, after the other pictures have been painted.
     late = options.each and not options.dry_run
     sizes = [] if late else [_size_of(job, styles, options) for job in jobs]
     outputs = [job.output for job in jobs]
@@ -112,13 +112,13 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _size_of(job: Job, styles: Sequence[Tensor], options: argparse.Namespace) -> tuple[Size, bool]:
-    """Height and width of a job's content (or of the first style), and whether its transparency will be kept."""
+    """(H, W) of a job's content, or of the first style without one, and whether its transparency will be kept."""
     frame = styles[0] if job.content is None else load_image(job.content, background=options.background)
     return size_of(frame), options.keep_alpha and job.content is not None and load_alpha(job.content) is not None
 
 
 def _style_sizes(job: Job, styles: Sequence[Tensor], paths: Sequence[Path]) -> list[Size]:
-    """Height and width of each style of a job."""
+    """(H, W) of the styles of a job."""
     return [size_of(style) for style, path in zip(styles, paths) if job.style in (None, path)]
 
 
@@ -130,8 +130,8 @@ def _inputs(options: argparse.Namespace, jobs: Sequence[Job], styles: Sequence[P
 
 
 def _paint_all(jobs: Sequence[Job], config: Config, inputs: Inputs, options: argparse.Namespace) -> int:
-    """Paint the pictures in turn and return the exit code; Ctrl-C ends the command, with what there is saved."""
-    reports, interrupted, told = list[dict[str, Any]](), False, True
+    """Paint the pictures one after the other and return the exit code; after Ctrl-C, the picture so far is saved."""
+    reports, interrupted, reported = list[dict[str, Any]](), False, True
     try:
         for job in jobs:
             report, interrupted = _paint(job, config, inputs, options)
@@ -140,10 +140,10 @@ def _paint_all(jobs: Sequence[Job], config: Config, inputs: Inputs, options: arg
                 break
     finally:
         if reports:
-            told = write_report(options.json, json.dumps(reports[0] if len(jobs) == 1 else reports, indent=1))
+            reported = write_report(options.json, json.dumps(reports[0] if len(jobs) == 1 else reports, indent=1))
     if left := len(jobs) - len(reports):
         say(f"{left} of {len(jobs)} pictures are not painted")
-    return 1 if left or not told else 0
+    return 1 if left or not reported else 0
 
 
 def _masks(options: argparse.Namespace) -> list[Tensor | None] | None:
@@ -165,12 +165,12 @@ def _layers(config: Config) -> list[str]:
 
 
 def estimate(job: Job, size: Size, styles: Sequence[Size], config: Config, network: Network) -> str:
-    """What a run in a frame of (H, W) with styles of (H, W) will take, in two lines: sizes, steps and seconds; memory
+    """The forecast of a run in a frame of (H, W) with styles of (H, W), in two lines: sizes, steps and seconds; memory
     and tiles.
     """
-    told = forecast(config, size, network, styles, content=job.content is not None)
-    plan, seconds = told.plan, sum(told.seconds)
-    steps = ", ".join(f"{scale.size[1]}x{scale.size[0]} {scale.iterations} steps" for scale in told.scales)
+    expected = forecast(config, size, network, styles, content=job.content is not None)
+    plan, seconds = expected.plan, sum(expected.seconds)
+    steps = ", ".join(f"{scale.size[1]}x{scale.size[0]} {scale.iterations} steps" for scale in expected.scales)
     available = "" if plan.available is None else f" of {plan.available / 2**20:.0f} MB available"
     tiles = f"tiles of {plan.tile} pixels" if plan.tile else "in one piece"
     history = f", L-BFGS remembers {plan.history} steps" if plan.history < config.history else ""
@@ -179,11 +179,11 @@ def estimate(job: Job, size: Size, styles: Sequence[Size], config: Config, netwo
 
 
 def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace) -> tuple[dict[str, Any], bool]:
-    """Paint one picture and save it: its report, and whether Ctrl-C ended it, with the last step's picture saved."""
+    """Paint and save one picture, after Ctrl-C as it is then; return its report, and whether Ctrl-C was pressed."""
     content = None if job.content is None else load_image(job.content, background=options.background)
     began = time.monotonic()
     times: list[float] = []  # seconds from the beginning to the end of each step
-    last: Step | None = None  # only this one, since each step holds the pictures of its state
+    last: Step | None = None  # no earlier steps, since they hold the pictures of their states
     frames, interrupted = options.frames, False
     allocator.keep()
     steps = iterate(
@@ -220,7 +220,7 @@ def _paint(job: Job, config: Config, inputs: Inputs, options: argparse.Namespace
 
 
 def _keep_frame(image: Tensor, folder: Path, output: Path, step: int) -> Path | None:
-    """Save a picture on the way, and return where the next goes: nowhere after a failure, which must not end a run."""
+    """Save a picture of `--frames`, and return its folder, or None after a failure, which must not end the run."""
     try:
         save_image(image, frame_file(folder, output, step))
     except StyleTransferError as error:

@@ -1,4 +1,4 @@
-"""The engine that is a Ray cluster; only imported where one is asked for."""
+"""The engine that is a Ray cluster; imported only when one is chosen."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from ..config import StyleTransferError
 from .seam import Lost
 
 START = 120.0  # seconds in which all workers must have started
-TRIES = 3  # workers that may die over the same tile
-AHEAD = 2  # items that a stream may be ahead of its reader
-HELD = 32  # shared arguments that a worker holds
+TRIES = 3  # workers that may die while computing the same tile
+AHEAD = 2  # items that a stream may compute ahead of its reader
+HELD = 32  # shared arguments that a worker keeps
 PACKAGE = Path(__file__).parents[1]
 LOSSES = (RayActorError, ObjectLostError, OutOfMemoryError)
 
 
 @dataclass(frozen=True)
 class Shared:
-    """An argument that lies in the object store, under the name by which workers remember it."""
+    """An argument in the object store, and the name under which workers cache it."""
 
     name: str
     ref: Any
@@ -45,7 +45,7 @@ class Shared:
 
 @ray.remote(concurrency_groups={"aside": 1})
 class Host:
-    """A process that runs the functions it is sent, with a number of threads."""
+    """A process that runs functions, with a number of threads."""
 
     def __init__(self, threads: int) -> None:
         torch.set_num_threads(threads)
@@ -66,7 +66,7 @@ class Host:
         return function(*map(self._own, arguments))
 
     def _own(self, argument: Any) -> Any:
-        """An argument, or what it stands for; the last ones are remembered."""
+        """An argument, or the value of a shared one; the last ones are cached."""
         if not isinstance(argument, Shared):
             return argument
         if argument.name not in self._held:
@@ -79,13 +79,13 @@ class Host:
 
 @contextmanager
 def plain_errors() -> Iterator[None]:
-    """Raise what the function raised, or Lost where it did not come to its end."""
+    """Raise the error of the function, or Lost if its worker died."""
     try:
         yield
     except LOSSES as error:
         raise Lost(str(error).splitlines()[0]) from None
     except RayTaskError as error:
-        if isinstance(error.cause, LOSSES):  # of an argument
+        if isinstance(error.cause, LOSSES):  # an argument was lost
             raise Lost(str(error.cause).splitlines()[0]) from None
         raise error.cause from None
     except RayError as error:
@@ -93,7 +93,7 @@ def plain_errors() -> Iterator[None]:
 
 
 def check_reachable(address: str) -> None:
-    """Raise StyleTransferError at once where nothing listens: Ray itself would try for minutes."""
+    """Raise StyleTransferError at once if nothing listens: Ray itself would try for minutes."""
     host, _, port = address.rpartition(":")
     if not host or "/" in host or not port.isdigit():
         raise StyleTransferError(f"the address of a Ray cluster is HOST:PORT, got {address!r:.60}")
@@ -123,7 +123,7 @@ class Actor:
     def keep(self, function: Callable[..., Any], *arguments: Any) -> Any:
         ref = self.actor.call.remote(function, *arguments)
         with plain_errors():
-            ray.get(self.actor.ready.remote())  # after the call, which an actor does before; its result stays there
+            ray.get(self.actor.ready.remote())  # runs after the call; the call's result stays there
             ray.wait([ref], fetch_local=False)
         return ref
 
@@ -141,18 +141,18 @@ class Actor:
 
 
 class Cluster:
-    """Ray's workers, each with a GPU where there are any, else with its share of the cores; one that dies is replaced.
+    """Ray's workers: each has a GPU if there are any, else a share of the cores; one that dies is replaced.
 
-    workers: how many, None: one for each GPU, or for two of the cores; address: HOST:PORT of a cluster that runs
-    already, which gets this package's code from here; None: one that starts now on this computer. Raises
-    StyleTransferError where the cluster cannot be reached, or has no room for so many.
+    workers: how many; None: one per GPU, or per two cores; address: HOST:PORT of a running cluster, to which this
+    package's code is sent; None: a new one on this computer. Raises StyleTransferError if the cluster cannot be reached
+    or has no room for so many workers.
     """
 
     def __init__(self, workers: int | None = None, address: str | None = None) -> None:
         if address:
             check_reachable(address)
         count = max(cores.usable(), workers or 1)
-        here = JobConfig(_py_driver_sys_path=sys.path)  # its workers import from where this process does
+        here = JobConfig(_py_driver_sys_path=sys.path)  # workers import from the same folders as this process
         local = {"address": "local", "num_cpus": count, "include_dashboard": False, "job_config": here}
         distant = {"address": address, "runtime_env": {"py_modules": [str(PACKAGE)]}}
         try:
@@ -201,9 +201,7 @@ class Cluster:
             self._idle.put(actor)
 
     def map(self, function: Callable[..., Any], *iterables: Iterable[Any]) -> Iterable[Any]:
-        """Like Python's `map`. Tensors travel with every call, all other objects once, for as long as they are in use
-        here.
-        """
+        """Like Python's `map`. Tensors are sent with every call, other objects once, while they exist here."""
         return self._threads.map(partial(self._call, function), *iterables)
 
     def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
@@ -215,11 +213,11 @@ class Cluster:
 
     def _sent(self, argument: Any) -> Any:
         if isinstance(argument, Tensor):
-            return argument.detach().clone()  # of a view, the whole picture would travel
+            return argument.detach().clone()  # of a view, the whole picture would be sent
         with self._sharing:
             try:
                 shared = self._shared.get(argument)
-            except TypeError:  # a number, a name, a tuple of such
+            except TypeError:  # cannot be referenced weakly: a number, a string, a tuple of such
                 return argument
             if shared is None:
                 ref = ray.put(argument)

@@ -1,4 +1,4 @@
-"""What an engine is, and the one that is always there: this process."""
+"""The interface of an engine, and the engine that is this process."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from typing import Any, Protocol
 
 
 class Lost(RuntimeError):
-    """The worker died, or the machine that it was on."""
+    """The worker, or its machine, died."""
 
 
 class Worker(Protocol):
-    """Runs functions, one at a time; they and their arguments and results can be pickled."""
+    """Runs functions one at a time; functions, arguments and results must be picklable."""
 
     def stream(self, function: Callable[..., Any], *arguments: Any) -> Generator[Any, None, None]:
-        """What a generator function yields; to close this generator closes that one. Raises Lost, or its error."""
+        """The items of a generator function; closing this generator closes that one. Raises Lost, or its error."""
         ...
 
     def keep(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """A function's result, left where it is: only an argument for `stream`. Raises Lost, or its error."""
+        """A reference to a function's result, for arguments of `stream`. Raises Lost, or its error."""
         ...
 
     def look(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """A function's result, while the worker may be at work for somebody else. Raises Lost, or its error."""
+        """A function's result, even while the worker runs another function. Raises Lost, or its error."""
         ...
 
 
 class Engine(Protocol):
-    """So many workers: this process alone, or those of a cluster."""
+    """A number of workers: this process alone, or those of a cluster."""
 
     @property
     def workers(self) -> int: ...
 
     def worker(self) -> AbstractContextManager[Worker]:
-        """A free worker for the length of a block, once there is one; if the block raises Lost, it is replaced."""
+        """Wait for a free worker and lend it to the block; if the block raises Lost, the worker is replaced."""
         ...
 
     def map(self, function: Callable[..., Any], *iterables: Iterable[Any]) -> Iterable[Any]:
-        """Like Python's `map`, by all workers; what a lost worker had is computed again."""
+        """Like Python's `map`, by all workers; the calls of a lost worker are repeated."""
         ...
 
     def close(self) -> None: ...
 
 
 class Here:
-    """The engine that is this process: it has one worker, itself."""
+    """This process as an engine: it is its own single worker."""
 
     workers = 1
 

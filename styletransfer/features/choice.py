@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 
 def choose_device(config: Config) -> torch.device:
-    """The device asked for, or for auto the best there is. Raises StyleTransferError where it is not usable."""
+    """The device of the settings, or the best available for `auto`. Raises StyleTransferError if it is not usable."""
     if config.device == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
         return torch.device(name)
@@ -33,7 +33,7 @@ def choose_device(config: Config) -> torch.device:
 
 
 def choose_dtype(config: Config, device: torch.device) -> torch.dtype:
-    """The convolutions' number format: bfloat16 where the hardware computes with it, otherwise float32."""
+    """The convolutions' number format: for `auto`, bfloat16 if it is faster on this hardware, else float32."""
     if config.precision != "auto":
         return {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[config.precision]
     if device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0):
@@ -44,8 +44,8 @@ def choose_dtype(config: Config, device: torch.device) -> torch.dtype:
 
 
 def _bfloat16_pays() -> bool:
-    """Whether this processor convolves clearly faster in bfloat16: some that have the instructions were measured at
-    twice the speed of float32, some at six tenths of it.
+    """Whether this processor convolves clearly faster in bfloat16: with the same instructions, some were twice as fast
+    as in float32, others six tenths as fast.
     """
     return decided("bfloat16 pays", _bfloat16_is_faster)
 
@@ -61,7 +61,7 @@ def _bfloat16_is_faster() -> bool:
 
 
 def choose_network(config: Config, device: torch.device) -> tuple[str, str]:
-    """The network's name and, in a phrase, why this one."""
+    """The network's name and, in a phrase, why it was chosen."""
     if config.network != "auto":
         return config.network, "as asked"
     if config.weights:
@@ -74,7 +74,7 @@ def choose_network(config: Config, device: torch.device) -> tuple[str, str]:
 
 
 def wanted_layers(config: Config, design: Design) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Content and style layers of a run: as configured, or the network's own."""
+    """The content and style layers of a run: those of the settings, or the network's defaults."""
     return config.content_layers or design.content_layers, config.style_layers or design.style_layers
 
 
@@ -85,10 +85,9 @@ def load_network(
     report: Callable[[str], None] | None = None,
     download: bool = True,
 ) -> Network:
-    """The network that a configuration asks for, cut, loaded, frozen and on its device.
+    """The network of the settings: cut at its deepest layer, loaded, frozen and on its device.
 
-    `dtype` overrides the number format (float64 for checks). Raises StyleTransferError where layers or weights are
-    missing.
+    dtype: overrides the number format (float64 for checks). Raises StyleTransferError if layers or weights are missing.
     """
     device = choose_device(config)
     name, reason = choose_network(config, device)
@@ -108,7 +107,7 @@ def load_network(
 
 
 def _check_depth(network: Network, path: str) -> None:
-    """Say in layers, not in keys, what a local file is too short for."""
+    """Raise StyleTransferError for a local file that is not deep enough, in names of layers instead of keys."""
     held = available(path)
     lacking = {name: f"features.{index}.weight" for name, index in network.names.items() if name.startswith("conv")}
     reach = [name for name, key in lacking.items() if key in held]

@@ -1,4 +1,4 @@
-"""What sets one VGG-shaped network apart from another, as data."""
+"""The VGG-shaped networks, as data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CAFFE_MEAN = (123.68 / 255, 116.779 / 255, 103.939 / 255)  # R, G, B, published 
 
 
 class Factored(NamedTuple):
-    """A 3x3 convolution to `channels` in three: 1x1 to `reduced` channels (0: left out), 3x3 to `mixed`, 1x1 to all.
+    """A 3x3 convolution as three: 1x1 to `reduced` channels (0: left out), 3x3 to `mixed`, 1x1 to `channels`.
 
     Source: Tucker-2 decomposition (Kim et al. 2016, Compression of Deep Convolutional Neural Networks for Fast and Low
     Power Mobile Applications).
@@ -35,7 +35,7 @@ Width = int | str | Factored
 class Design:
     """A network's layers and its input convention.
 
-    widths: the channels of each convolution, 0 where it is left out, and M for a pooling.
+    widths: the convolutions' channels, 0 for one that is left out, and M for a pooling.
     """
 
     widths: tuple[Width, ...]
@@ -49,7 +49,7 @@ class Design:
 
     @property
     def convolutions(self) -> dict[str, int | Factored]:
-        """The convolutions that are there, by name, and their channels."""
+        """The convolutions that are not left out, by name, with their channels."""
         names = [name for name in layer_names(self.widths) if name.startswith("conv")]
         return dict(zip(names, (width for width in self.widths if width and not isinstance(width, str))))
 
@@ -59,7 +59,7 @@ class Design:
 
 
 def _published(deep: int) -> tuple[Width, ...]:
-    """The widths of Simonyan and Zisserman (2014, table 1): the blocks from the third on have `deep` convolutions."""
+    """The widths of Simonyan and Zisserman (2014, table 1), with `deep` convolutions in blocks 3 to 5."""
     widths: list[Width] = []
     for channels, count in ((64, 2), (128, 2), (256, deep), (512, deep), (512, deep)):
         widths += [*[channels] * count, "M"]
@@ -87,9 +87,9 @@ def channels_of(width: int | Factored) -> int:
 
 
 def layer_names(widths: Sequence[Width]) -> dict[str, int]:
-    """Each layer (conv1_1, relu1_1, ...) and its index among torchvision's modules without batch norm.
+    """The layers (conv1_1, relu1_1, ...) with their indices among torchvision's modules without batch norm.
 
-    A convolution of 0 channels takes up a number, but no module.
+    A convolution of 0 channels counts in the layers' numbers, but is no module.
     """
     names, block, number, index = {}, 1, 0, 0
     for width in widths:
@@ -123,9 +123,9 @@ def module_names(design: Design) -> dict[str, int]:
 
 
 def compact_design(shapes: Shapes) -> Design:
-    """Read a compact network's widths off its weights, whose keys are those of the same convolutions of VGG-19.
+    """The design of a compact network, from the shapes of its weights, whose keys are VGG-19's.
 
-    Raises StyleTransferError where the file holds no such network.
+    Raises StyleTransferError if they are not those of a compact network.
     """
     kernels: dict[int, dict[str, tuple[int, ...]]] = {}  # by VGG-19's index; the part is "" where there is only one
     for key, shape in shapes.items():
@@ -157,7 +157,7 @@ def compact_design(shapes: Shapes) -> Design:
 
 
 def _width_of(index: int, parts: Shapes) -> int | Factored:
-    """A convolution's width from the shapes of its kernels, by part."""
+    """A convolution's width from the shapes of its kernels: one, or the parts of a factored one."""
     if set(parts) <= {""}:
         return parts[""][0] if parts else 0
     if not {"mix", "expand"} <= set(parts) or "" in parts:
@@ -166,13 +166,13 @@ def _width_of(index: int, parts: Shapes) -> int | Factored:
 
 
 def compact_heads(shapes: Shapes) -> dict[str, int]:
-    """The layers that a compact network has heads at, and the channels of each."""
+    """The layers of a compact network that have heads, with the heads' channels."""
     matches = ((re.fullmatch(r"heads\.(relu\d_\d)\.weight", key), shape) for key, shape in shapes.items())
     return {match[1]: shape[0] for match, shape in matches if match and len(shape) == 4}
 
 
 def whole_layers(widths: Sequence[Width]) -> tuple[str, ...]:
-    """The layers of a compact network that are as wide as VGG-19's: they are VGG-19's activations without a head."""
+    """The layers of a compact network that are as wide as VGG-19's: they predict its activations without a head."""
     design, teacher = Design(tuple(widths)), DESIGNS["vgg19"]
     return tuple(
         name.replace("conv", "relu")
@@ -182,5 +182,5 @@ def whole_layers(widths: Sequence[Width]) -> tuple[str, ...]:
 
 
 def in_depth_order(layers: Iterable[str]) -> tuple[str, ...]:
-    """Layers of VGG-19, shallow to deep, each once."""
+    """Layers of VGG-19, shallow to deep, without repetitions."""
     return tuple(sorted(set(layers)))

@@ -42,8 +42,8 @@ class Network(nn.Module):
     """A frozen feature network: image (1, 3, H, W), sRGB in [0, 1], to a dict of feature maps (1, C, h, w) by layer
     name.
 
-    `name` and `reason` say which network this is and why, `digest` identifies its weights, `origin` tells where they
-    are from.
+    name, reason: which network this is and why it was chosen; digest: identifies its weights; origin: where they are
+    from.
     """
 
     features: Any  # an nn.Sequential, whose modules are indexed by position
@@ -72,7 +72,7 @@ class Network(nn.Module):
         if missing := [layer for layer in layers if layer not in (known if self.compact else self.names)]:
             raise StyleTransferError(f"network {name} has no layer {missing[0]}: it has {', '.join(known)}")
         depth = max(self.names[layer] for layer in layers) + 1
-        # Built without memory, since torch would draw random numbers for weights that are loaded anyway.
+        # On the meta device, since torch would initialise weights that are loaded anyway.
         with torch.device("meta"):
             self.features = _stack(design)[:depth]
             if self.compact:
@@ -86,7 +86,7 @@ class Network(nn.Module):
         for index, module in enumerate(self.features):
             if isinstance(module, nn.MaxPool2d) and pooling == "average":
                 self.features[index] = nn.AvgPool2d(2)
-            if isinstance(module, nn.ReLU):  # in place, unless what it overwrites is asked for
+            if isinstance(module, nn.ReLU):  # in place, unless the layer that it overwrites is asked for
                 module.inplace = not any(self.names[layer] == index - 1 for layer in layers)
         self.features[0].padding_mode = padding
         self.register_buffer("mean", torch.tensor(design.mean).view(1, 3, 1, 1), persistent=False)
@@ -106,7 +106,7 @@ class Network(nn.Module):
         return self.requires_grad_(False)
 
     def to_working(self, device: torch.device, dtype: torch.dtype) -> Network:
-        """Move to a device and number format; the input is normalised in at least float32 in any case."""
+        """Move to a device and number format; the input is always normalised in at least float32."""
         self.features.to(device, dtype, memory_format=torch.channels_last)
         self.heads.to(device, dtype)
         exact = torch.promote_types(dtype, torch.float32)
@@ -119,7 +119,7 @@ class Network(nn.Module):
 
     @property
     def computing(self) -> dict[str, Any]:
-        """How it computes here: device, number format, its 3x3 convolutions, and how many by Winograd's algorithm."""
+        """How the network computes: device, number format, its 3x3 convolutions, and those by Winograd's algorithm."""
         threes = [module for module in self.modules() if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3)]
         return {
             "device": self.mean.device.type,
@@ -134,11 +134,11 @@ class Network(nn.Module):
         return _reach(self.features)[0]
 
     def reach(self, layer: str) -> tuple[int, int]:
-        """The layer's stride, and how many pixels beyond its own stride x stride square a position sees around."""
+        """The layer's stride, and by how many pixels a receptive field exceeds its stride x stride square on a side."""
         return _reach(self.features[: self.names[layer] + 1])
 
     def width(self, layer: str) -> int:
-        """Channels that are computed of the layer, its head included."""
+        """Channels of the layer's maps as they are computed: of its head, if it has one."""
         return self.heads[layer].out_channels if layer in self.heads else self.design.channels(layer)  # type: ignore[return-value]
 
     def channels(self, layer: str) -> int:
@@ -154,22 +154,22 @@ class Network(nn.Module):
         return values.flip(1) if self.design.bgr else values
 
     def backbone(self, image: Tensor, layers: Iterable[str], tap: Tap | None = None) -> dict[str, Tensor]:
-        """The feature maps before the heads, where there are any: statistics pass through a head at no cost.
+        """The feature maps by layer, before any heads: statistics can pass through a head at no cost.
 
-        `tap` is called with each layer and its maps as they come, and returns the maps that the next layer takes.
+        tap: called with a layer and its maps once they are computed; returns the maps that the next layer takes.
         """
         wanted = {self.names[layer]: layer for layer in layers}
         x = self.normalised(image).to(self.features[0].weight.dtype).contiguous(memory_format=torch.channels_last)
         maps = {}
         for index, module in self._in_order(wanted):
-            x = module(x)
+            x = module(x)  # (1, C, h, w)
             if index in wanted:
                 x = maps[wanted[index]] = tap(wanted[index], x) if tap else x
         return maps
 
     def _in_order(self, wanted: Collection[int]) -> list[tuple[int, nn.Module]]:
-        """The modules down to the deepest wanted, by index. A max pooling comes before the ReLU that it follows, unless
-        that is wanted: the values and gradients are the same, from a quarter of the positions.
+        """The modules, with their indices, down to the deepest one wanted. A max pooling is moved before the ReLU that
+        it follows, unless that ReLU is wanted: values and gradients are the same, from a quarter of the positions.
         """
         order = list(enumerate(self.features[: max(wanted) + 1]))
         for number, ((index, module), (_, after)) in enumerate(pairwise(order)):
@@ -178,11 +178,11 @@ class Network(nn.Module):
         return order
 
     def project(self, layer: str, maps: Tensor) -> Tensor:
-        """A layer's bare maps (1, C, h, w) through its head, where there is one."""
+        """A layer's maps (1, C, h, w) from `backbone` through its head, if it has one: (1, K, h, w)."""
         return self.heads[layer](maps) if layer in self.heads else maps
 
     def head(self, layer: str) -> tuple[Tensor, Tensor] | None:
-        """The layer's head as a matrix (K, C) and a bias (K,), in at least float32; None where there is none."""
+        """The layer's head as a matrix (K, C) and a bias (K,), in at least float32, or None."""
         if layer not in self.heads:
             return None
         module: Any = self.heads[layer]
@@ -190,7 +190,7 @@ class Network(nn.Module):
 
 
 def _stack(design: Design) -> nn.Sequential:
-    """All layers of a design, in torchvision's order: its weights' keys count them."""
+    """All modules of a design in torchvision's order, by which the weights' keys number them."""
     modules: list[nn.Module] = []
     channels = 3
     for width in design.widths:
@@ -208,7 +208,7 @@ def _stack(design: Design) -> nn.Sequential:
 
 
 def _with_keys_of_vgg19(stack: nn.Sequential, names: Mapping[str, int]) -> nn.Sequential:
-    """The same modules under the keys that VGG-19's have; a pooling's is the one before its block."""
+    """The same modules under VGG-19's keys; a pooling has the key before its block's."""
     keys = {index: str(VGG19_NAMES[name]) for name, index in names.items()}
     before = {index - 1: str(VGG19_NAMES[name] - 1) for name, index in names.items() if name.startswith("conv")}
     return nn.Sequential(OrderedDict((keys.get(index) or before[index], module) for index, module in enumerate(stack)))

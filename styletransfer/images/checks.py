@@ -1,4 +1,4 @@
-"""What reading and writing share: errors as StyleTransferError, names in messages, and settings as JSON text."""
+"""Helpers of reading and writing: errors as StyleTransferError, names in messages, and settings as JSON text."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_DEPTH = 8
 
 @contextmanager
 def as_one_error(message: str) -> Iterator[None]:
-    """Turn any exception into a StyleTransferError: Pillow's decoders raise whatever the damage leads to."""
+    """Turn any exception into a StyleTransferError: for damaged files, Pillow raises exceptions of any class."""
     try:
         yield
     except StyleTransferError:
@@ -33,7 +33,7 @@ def quoted(name: str) -> str:
 
 
 def parse_settings(text: str, what: str) -> dict[str, Any]:
-    """The JSON object in a text; StyleTransferError where it is none, too long or too deeply nested."""
+    """The JSON object in a text. Raises StyleTransferError if it is none, too long or too deeply nested."""
     if len(text) > MAX_SETTINGS:
         raise StyleTransferError(f"{what} are {len(text)} characters long: at most {MAX_SETTINGS} are allowed")
     with as_one_error(f"{what} are damaged: a JSON object is needed"):

@@ -1,7 +1,7 @@
-"""Files by their parts, before Pillow sees them: what says nothing about the pixels must not decide about a picture.
+"""Picture files reduced to the parts that Pillow needs for the pixels.
 
-Pillow refuses a picture for a long or damaged comment. It is shown what the picture needs; the rest is read here,
-bounded, or not at all.
+Pillow refuses a picture for a long or damaged comment. So comments and other metadata are dropped here; colour profiles
+and settings are read here, with limits on their size.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _WITH_ORIENTATION = tuple(key + b"\0" for key in (b"Raw profile type exif", b"XML:com.adobe.xmp"))
 _SEGMENT = re.compile(rb"\xff[\xc0-\xcf\xda-\xfe]")  # how a JPEG's segment with a length begins
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
-_NOTES = {b"JFIF\0": 12, b"Exif\0\0": 6, _XMP: len(_XMP), b"ICC_PROFILE\0": 14, b"Adobe": 12}  # and their least bytes
+_NOTES = {b"JFIF\0": 12, b"Exif\0\0": 6, _XMP: len(_XMP), b"ICC_PROFILE\0": 14, b"Adobe": 12}  # with their least length
 
 
 def bare_png(data: bytes) -> bytes:
-    """A PNG's critical chunks, its transparency, and what may tell its orientation if that is small and sound."""
+    """A PNG reduced to its critical chunks, its transparency, and short, undamaged chunks with its orientation."""
     kept = [data[:8]]
     for kind, at, end in _chunks(data):
         body = data[at + 8 : end - 4]
@@ -32,7 +32,7 @@ def bare_png(data: bytes) -> bytes:
 
 
 def png_profile(data: bytes) -> bytes:
-    """The colour profile of a PNG; empty where there is none, or none that can be used."""
+    """The colour profile of a PNG; empty if there is none, or it is damaged or too long."""
     for kind, at, end in _chunks(data):
         if kind == b"iCCP":
             return _inflated(data[at + 8 : end - 4].partition(b"\0")[2][1:], MAX_PROFILE)
@@ -40,7 +40,7 @@ def png_profile(data: bytes) -> bytes:
 
 
 def png_with_text(data: bytes, key: str) -> bytes:
-    """A PNG of the header and the first text with this key, wherever it stands, without any pixels."""
+    """A PNG reduced to its header and the first text with this key, wherever that is, without pixels."""
     for kind, at, end in _chunks(data):
         if kind in _TEXTS and data.startswith(key.encode() + b"\0", at + 8):
             return data[:PNG_HEADER] + data[at:end] + b"\0\0\0\0IDAT"
@@ -48,9 +48,9 @@ def png_with_text(data: bytes, key: str) -> bytes:
 
 
 def bare_jpeg(data: bytes) -> bytes:
-    """A JPEG with those notes alone that may tell its colours or its orientation, if they are long enough to do so."""
+    """A JPEG whose only application segments are those with its colours or orientation that are not cut short."""
     kept, at = [data[:2]], 2
-    while marker := _SEGMENT.search(data, at):  # what stands between two segments is skipped
+    while marker := _SEGMENT.search(data, at):  # bytes between two segments are skipped
         at, kind = marker.start(), data[marker.start() + 1]
         if kind == 0xDA:  # the pixels begin
             break
@@ -77,7 +77,7 @@ def bare_gif(data: bytes) -> bytes:
 
 
 def unread_kind(data: bytes) -> str:
-    """What a file is that Pillow does not know: part of a sentence."""
+    """The kind of a file that Pillow does not know, as part of a sentence."""
     brands = data[8:64] if data[4:8] == b"ftyp" else b""  # of a file of ISO's base media format
     if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
         return "JPEG XL, and no picture of a kind"
@@ -89,7 +89,7 @@ def unread_kind(data: bytes) -> str:
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, beginning and end of each chunk of a PNG: length, kind, body and checksum."""
+    """(kind, begin, end) of a PNG's chunks, which consist of length, kind, body and checksum."""
     at = 8
     while at + 8 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
@@ -98,15 +98,15 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _is_small(kind: bytes, body: bytes) -> bool:
-    """Whether Pillow takes a text of this length: unpacked, at most 1 MiB."""
+    """Whether Pillow accepts the length of a text: at most 1 MiB after decompression."""
     rest = body.partition(b"\0")[2]
     if kind == b"zTXt":
         return bool(_inflated(rest[1:], 2**20))
-    return len(body) < 2**20 and (kind != b"iTXt" or rest[:1] == b"\0")  # not packed
+    return len(body) < 2**20 and (kind != b"iTXt" or rest[:1] == b"\0")  # 0: not compressed
 
 
 def _inflated(data: bytes, most: int) -> bytes:
-    """What zlib packed; empty where it is damaged or longer than allowed."""
+    """Decompressed zlib data; empty if it is damaged or longer than `most`."""
     unpacking = zlib.decompressobj()
     try:
         unpacked = unpacking.decompress(data, most)

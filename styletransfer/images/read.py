@@ -1,7 +1,7 @@
 """Picture files to tensors: returns a correct picture or raises one clear error, also for odd and hostile files.
 
 Files are not trusted. The size, the format (by content, not by name) and the number of pixels are checked before
-anything is decoded; whatever Pillow raises for a damaged file is caught in one place, `_open_image`.
+decoding; all exceptions of Pillow for damaged files are caught in `_open_image`.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ READABLE = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", *(("AVIF",) if features
 
 # EXIF orientation: the axes of (..., H, W) to flip, after H and W are exchanged for 5 to 8.
 _FLIPS = {2: (-1,), 3: (-2, -1), 4: (-2,), 6: (-1,), 7: (-2, -1), 8: (-2,)}
-# Warning filters belong to the whole process: only one thread may change and restore them at a time.
+# Warning filters are global to the process: only one thread may change and restore them at a time.
 _DECODING = threading.Lock()
 
 
 def load_image(
     source: Source, *, background: str = "white", max_bytes: int = MAX_BYTES, max_pixels: int = MAX_PIXELS
 ) -> Tensor:
-    """Read the whole picture, upright, in sRGB; the first frame or page where there are several.
+    """Read a picture, upright, in sRGB; of several frames or pages the first.
 
     A JPEG of more than `max_pixels`, as from a phone, is decoded at a half, a quarter or an eighth of its size.
 
     Returns float32 (1, 3, H, W) in [0, 1]. Transparent parts show `background`: an HTML colour name or hex value.
-    8- and 16-bit values are scaled by their full range (16-bit RGB is read at 8 bit). 32-bit integers, and floats
+    8- and 16-bit values are scaled by their full range (16-bit RGB is read as 8 bit). 32-bit integers, and floats
     outside [0, 1], have no defined white: their minimum and maximum become 0 and 1. Raises StyleTransferError.
     """
     background_color = _parse_color(background)
@@ -63,9 +63,9 @@ def load_alpha(source: Source, *, max_bytes: int = MAX_BYTES, max_pixels: int = 
 
 
 def read_settings(source: Source) -> dict[str, Any]:
-    """Read the settings that `save_image` put into a PNG, where another program may have moved them: plain JSON values.
+    """Read the settings that `save_image` wrote into a PNG, as plain JSON values, wherever they are in the file.
 
-    Raises StyleTransferError if there are none, or they are not a JSON object, too long or too deeply nested.
+    Raises StyleTransferError if there are none, or they are no JSON object, too long or too deeply nested.
     """
     name, data = _read(source, MAX_BYTES)
     with _open_image(name, png_with_text(data, SETTINGS_KEY), ("PNG",)) as image:
@@ -93,7 +93,7 @@ def _decode(source: Source, max_bytes: int, max_pixels: int) -> tuple[Tensor, Te
         (width, height), too_costly = image.size, _is_too_costly(image, data)
         if image.format == "JPEG" and width * height > max_pixels:
             halvings = math.ceil(math.log(width * height / max_pixels, 4))
-            image.draft(None, (width >> halvings, height >> halvings))  # as far as the format can: to an eighth
+            image.draft(None, (width >> halvings, height >> halvings))  # the format allows down to an eighth
         if image.width * image.height > max_pixels:
             raise StyleTransferError(f"{name} has {width} x {height} pixels: at most {max_pixels:,} are allowed")
         if too_costly:
@@ -118,7 +118,7 @@ def _decode(source: Source, max_bytes: int, max_pixels: int) -> tuple[Tensor, Te
 
 
 def _is_too_costly(image: Image.Image, data: bytes) -> bool:
-    """Whether a small file would take hours: TIFF strips or JPEG scans may cover the picture many times."""
+    """Whether decoding a small file would take hours: TIFF strips or JPEG scans may cover the picture many times."""
     area = image.width * image.height
     if image.format == "JPEG":
         return data.count(b"\xff\xda") * area > 2e10  # start of scan; about 1 ns a pixel
@@ -126,13 +126,13 @@ def _is_too_costly(image: Image.Image, data: bytes) -> bool:
 
 
 def _covered_pixels(image: Image.Image) -> int:
-    """The pixels of all parts that the file lists; overlapping parts count more than once."""
+    """The summed areas of the file's tiles or strips; overlaps count more than once."""
     boxes = [tile[1] or (0, 0, 0, 0) for tile in getattr(image, "tile", ())]
     return sum((right - left) * (bottom - top) for left, top, right, bottom in boxes)
 
 
 def _leave_planes_to_libtiff(image: Any, name: str) -> None:
-    """Let libtiff read a TIFF that stores its channels apart: Pillow's own decoder would take 16 bits for 8."""
+    """Let libtiff read a TIFF with separate planes: Pillow's own decoder would read 16 bits as 8."""
     tags, part = image.tag_v2, image.tile[0]
     if tags.get(284) != 2 or len(image.getbands()) == 1:  # PlanarConfiguration
         return
@@ -146,7 +146,7 @@ def _leave_planes_to_libtiff(image: Any, name: str) -> None:
 
 @contextmanager
 def _open_image(name: str, data: bytes, formats: tuple[str, ...]) -> Iterator[Image.Image]:
-    """The picture before its pixels are decoded; any exception in the block becomes one StyleTransferError."""
+    """A picture whose pixels are not decoded yet; any exception in the block becomes one StyleTransferError."""
     damaged = f"{name} cannot be decoded: it is damaged, cut short or of an unusual kind; a complete picture is needed"
     with _DECODING, warnings.catch_warnings(), as_one_error(damaged):
         warnings.filterwarnings("ignore", module="PIL")
@@ -163,7 +163,7 @@ def _open_image(name: str, data: bytes, formats: tuple[str, ...]) -> Iterator[Im
 
 
 def _read(source: Source, limit: int) -> tuple[str, bytes]:
-    """The name for messages, and the first `limit` + 1 bytes."""
+    """The source's name for messages, and its first `limit` + 1 bytes."""
     if isinstance(source, bytes):
         return "the picture", source[: limit + 1]
     if not isinstance(source, (str, os.PathLike)):
@@ -183,7 +183,7 @@ def _read(source: Source, limit: int) -> tuple[str, bytes]:
 
 
 def _no_file(path: Path) -> str:
-    """What a path is that names no file."""
+    """Why a path is no picture file, as part of a sentence."""
     if path.is_dir():
         return "it is a folder"
     if path.exists():
@@ -214,7 +214,7 @@ def _colors(image: Image.Image) -> Tensor:
 
 
 def _in_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
-    """A picture through its colour profile; a broken one, or one for another colour mode, is ignored."""
+    """A picture converted by its colour profile; a broken profile, or one for another colour mode, is ignored."""
     if not profile:
         return image
     with suppress(Exception):
@@ -249,7 +249,7 @@ def _deep_gray(image: Image.Image) -> Tensor:
 
 
 def _through_curve(grays: Tensor, profile: bytes | None) -> Tensor:
-    """Deep greys through a colour profile: between the 256 greys for which Pillow can compute it."""
+    """Greys of more than 8 bits, converted by a colour profile: interpolated between Pillow's 256 greys."""
     if not profile:
         return grays
     curve = np.asarray(_in_srgb(Image.fromarray(np.arange(256, dtype=np.uint8)[None]), profile).convert("L"))[0]
@@ -264,13 +264,13 @@ def _alpha(image: Image.Image, data: bytes) -> Tensor | None:
         opaque = np.array(image.convert("I")) != image.info["transparency"]
         return torch.from_numpy(opaque)[None, None].float()
     if image.format == "PNG" and image.mode == "RGB" and data[PNG_DEPTH] == 16:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as low:  # of each value Pillow reads one byte
+        with Image.open(io.BytesIO(data), formats=("PNG",)) as low:  # Pillow reads one byte of a value
             low.tile = [part._replace(args="RGB;16L") for part in low.tile]
             values = np.asarray(image).astype(np.uint16) << 8 | np.asarray(low)  # (H, W, 3)
         opaque = (values != np.array(image.info["transparency"])).any(-1)
         return torch.from_numpy(opaque)[None, None].float()
     alpha = _planes(image.convert("RGBA").getchannel("A"))
-    # A BMP without any opacity comes from a program that left the fourth byte empty: opaque, as in Photoshop.
+    # If a BMP is transparent everywhere, its program left the fourth byte empty: read as opaque, like in Photoshop.
     return None if image.format == "BMP" and not alpha.any() else alpha
 
 

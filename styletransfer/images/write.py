@@ -32,9 +32,9 @@ def save_image(
     alpha: Tensor | None = None,
     quality: int = 95,
 ) -> None:
-    """Write (1, 3, H, W) as .png, .jpg, .webp or .tif: the file is written completely or left as it was.
+    """Write (1, 3, H, W) as .png, .jpg, .webp or .tif: the file is written completely or left unchanged.
 
-    See `encode_image` for what is written. Raises StyleTransferError, also where folder or disk do not allow it.
+    See `encode_image` for the arguments. Raises StyleTransferError, also for a folder or disk that cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
@@ -79,10 +79,7 @@ def encode_image(
         raise StyleTransferError(f"alpha {tuple(alpha.shape)} and picture {tuple(image.shape)} must agree in size")
     options: dict[str, dict[str, Any]] = {
         "png": {"pnginfo": _png_text(settings)},
-        "jpeg": {
-            "quality": quality,
-            "subsampling": 0,
-        },  # chroma at half resolution would blur adjacent saturated strokes
+        "jpeg": {"quality": quality, "subsampling": 0},  # chroma at half resolution would blur saturated strokes
         "webp": {"quality": quality},
         "tiff": {"compression": "tiff_adobe_deflate"},
     }
@@ -93,7 +90,7 @@ def encode_image(
 
 
 def check_encodable(format: str, size: Size, alpha: bool) -> None:
-    """Refuse a picture of (H, W) that a format cannot hold. Raises StyleTransferError."""
+    """Raise StyleTransferError for a picture of (H, W) that a format cannot hold."""
     if format == "jpeg" and alpha:
         raise StyleTransferError("JPEG cannot hold transparency: save as PNG, WebP or TIFF, or without alpha")
     limit = LONGEST_SIDE.get(format, max(size))
@@ -111,7 +108,7 @@ def save_animation(
 ) -> None:
     """Write pictures (1, 3, H, W) of one size as an animated .webp that repeats.
 
-    Every picture is shown for `seconds`, the last one for `hold`. Raises StyleTransferError, as `save_image` does.
+    The pictures are shown for `seconds`, the last one for `hold`. Raises StyleTransferError, as `save_image` does.
     """
     path = Path(path)
     if path.suffix.lower() != ".webp":
@@ -144,6 +141,6 @@ def _png_text(settings: Mapping[str, Any] | None) -> PngInfo:
     if settings is not None:
         with as_one_error("the settings cannot be written: they must be plain JSON values"):
             text = json.dumps(dict(settings), sort_keys=True, allow_nan=False)
-        parse_settings(text, "the settings")  # what is written can be read again
+        parse_settings(text, "the settings")  # so that what is written can be read
         chunks.add_text(SETTINGS_KEY, text)
     return chunks

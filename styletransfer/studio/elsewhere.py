@@ -1,4 +1,4 @@
-"""The frames of a job, whichever engine paints it; where a worker dies, another goes on from the last picture."""
+"""The frames of a job, painted by any engine; if a worker dies, another one continues from the last picture."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from .frames import Frame, paint, sketch
 from .job import Job
 from .kept import STATE_BYTES, within
 
-TRIES = 3  # workers that may die over the same run
-STATES = 8  # that a worker keeps
+TRIES = 3  # workers that may die during the same run
+STATES = 8  # optimiser states that a worker keeps
 LOST = "a worker was lost, and another went on from the last picture"
 ANEW = "the optimiser starts anew from the picture"
 
 
 def frames_of(engine: Engine, job: Job, resume: Any = None) -> Generator[Frame, None, None]:
-    """The frames of a job as `paint` yields them; to close this ends the run. Raises StyleTransferError."""
+    """The frames of a job as `paint` yields them; closing this generator ends the run. Raises StyleTransferError."""
     return paint(job, resume) if isinstance(engine, Here) else _painted(engine, job, resume)
 
 
@@ -41,7 +41,7 @@ def sketches_of(engine: Engine, jobs: Sequence[Job]) -> Generator[tuple[int, Fra
 
 @dataclass(frozen=True)
 class Place:
-    """Where in its schedule a run is: the scales that are left, this one included, and the steps taken at this one."""
+    """The position of a run in its schedule: the scales left, with the current one, and the steps taken at that."""
 
     scales: int
     steps: int
@@ -49,8 +49,8 @@ class Place:
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """What continues a run, in place of a Step: the worker that has the optimiser's state, under a key; and the last
-    frame with its place, for where that worker has not.
+    """Continues a run, like a Step: the worker that has the optimiser's state, under a key, and the last frame with its
+    place, to continue from if that worker has lost the state.
     """
 
     worker: Worker
@@ -66,7 +66,7 @@ _states: OrderedDict[str, RunState] = OrderedDict()
 
 @dataclass(frozen=True)
 class Resumed:
-    """What `paint` needs of a Step to go on from."""
+    """The part of a Step that `paint` needs to continue a run."""
 
     state: RunState
 
@@ -74,7 +74,7 @@ class Resumed:
 def paint_there(
     job: Job, pictures: Sequence[bytes], key: str, state: RunState | None
 ) -> Generator[tuple[Frame, Place | None, bool], None, None]:
-    """Paint from pictures that came along: each frame, its place, and whether the state behind it is kept here."""
+    """Paint from the bytes of pictures; yield frames, their places, and whether this worker keeps their state."""
     content, *styles = pictures
     there: Any = replace(job, content=content, styles=tuple(styles))  # type: ignore[arg-type]
     resume: Any = None if state is None else Resumed(state)
@@ -108,7 +108,7 @@ def _painted(engine: Engine, asked: Job, resume: Elsewhere | None) -> Generator[
     if resume is not None and state is None:
         job, note = remaining(asked, resume.frame, resume.place), ANEW
     last: tuple[Frame, Place] | None = None
-    began, done = False, 0.0  # whether the photograph was shown; the progress before this worker's
+    began, done = False, 0.0  # whether the photograph was shown; the progress before this worker
     for _ in range(TRIES):
         try:
             with engine.worker() as worker, closing(worker.stream(paint_there, job, pictures, key, state)) as items:
@@ -123,14 +123,14 @@ def _painted(engine: Engine, asked: Job, resume: Elsewhere | None) -> Generator[
                     yield frame if job is asked else _as_asked(frame, asked, note)
             return
         except Lost:
-            if last is not None:  # else once more from the beginning, or from the same state
+            if last is not None:  # else again from the beginning, or from the same state
                 done += (1 - done) * last[0].progress
                 job, note, state, last = remaining(job, *last), LOST, None, None
     raise StyleTransferError("the workers that painted this were lost one after the other: choose a smaller size")
 
 
 def _state(resume: Elsewhere) -> RunState | None:
-    """The state, where its worker is there and still has it."""
+    """The optimiser's state, if its worker lives and still has it."""
     try:
         return resume.worker.look(state_of, resume.key)  # type: ignore[no-any-return]
     except Lost:
@@ -138,13 +138,13 @@ def _state(resume: Elsewhere) -> RunState | None:
 
 
 def _own(frame: Frame) -> Frame:
-    """The frame with pictures that are no views of the object store."""
+    """The frame with copies of its pictures, which are views of the object store."""
     content, raw = (None if picture is None else picture.copy() for picture in (frame.content, frame.raw))
     return replace(frame, content=content, raw=raw)
 
 
 def remaining(job: Job, frame: Frame, place: Place) -> Job:
-    """The job that goes on from a frame's picture, through what is left of the schedule."""
+    """The job that continues from a frame's picture, with the rest of the schedule."""
     steps = list(job.config.steps(tuple(frame.metadata["steps"])))[-place.scales :]
     steps[0] -= place.steps
     if steps[0] <= 0 and len(steps) > 1:
@@ -155,7 +155,7 @@ def remaining(job: Job, frame: Frame, place: Place) -> Job:
 
 
 def _as_asked(frame: Frame, asked: Job, note: str) -> Frame:
-    """A frame of a run that went on from a picture: with the settings that were asked for, and what happened."""
+    """A frame of a run that was continued from a picture, with the original settings, and a note on what happened."""
     metadata = dict(frame.metadata)
     if metadata:
         metadata["config"] = {**asked.config.to_dict(), "weights": None}

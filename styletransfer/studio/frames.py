@@ -1,4 +1,4 @@
-"""The frames of a run: everything that there is to show of it, moment by moment, in a form that can be pickled."""
+"""The frames of a run: what is shown of it from moment to moment, in picklable form."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Frame:
-    """A moment of a run: its text, and what is new.
+    """A moment of a run: its text, and what has changed.
 
-    left: seconds until the end, once they can be told; lead: what is said before all else; note: what the run had to
-    change; content: the photograph at the size of the result, once, before the first step; raw: the picture before
-    colours are applied; both are (1, 3, H, W) in [0, 1]. metadata: of the picture, empty before there is one; step:
-    what continues the run; it is left out when a frame is pickled.
+    left: seconds until the end, if known; lead: text before all other; note: what the run had to change; content: the
+    photograph at the size of the result, once, before the first step; raw: the picture before it is recoloured; both
+    are (1, 3, H, W) in [0, 1]. metadata: of the picture, empty before there is one; step: continues the run; it is not
+    pickled.
     """
 
     text: str
@@ -58,12 +58,12 @@ class Frame:
 
     @property
     def light(self) -> Frame:
-        """The frame without its pictures and what continues the run."""
+        """The frame without its pictures and its step."""
         return replace(self, content=None, raw=None, step=None)
 
     @property
     def told(self) -> str:
-        """How far the run is, for somebody who waits for it."""
+        """The progress of the run as a line for the visitor."""
         if not self.metadata:
             return f"{self.lead}Getting ready · {self.text}"
         left = "" if self.left is None else f" · about {duration(max(1, self.left))}"
@@ -71,8 +71,8 @@ class Frame:
 
 
 def on_borrowed_gpu(seconds: Callable[..., int]) -> Callable[[Function], Function]:
-    """Decorate a generator so that ZeroGPU runs it in a process with a GPU, for at most so many seconds of its
-    arguments; anywhere else the generator is left as it is.
+    """Decorate a generator so that ZeroGPU runs it in a process with a GPU, for at most `seconds(*arguments)`; anywhere
+    else the generator is returned unchanged.
     """
     try:
         import spaces
@@ -88,7 +88,7 @@ _networks_lock = threading.Lock()
 
 
 def network_for(config: Config, report: Callable[[str], None] | None = None) -> Network:
-    """The network of a configuration; the last two stay loaded."""
+    """The network of the settings; the last two networks stay loaded."""
     names = ("network", "weights", "pooling", "padding", "precision", "device", "content_layers", "style_layers")
     key = Config(**{name: getattr(config, name) for name in names})
     with _networks_lock:
@@ -99,7 +99,7 @@ def network_for(config: Config, report: Callable[[str], None] | None = None) -> 
 
 
 def loading(config: Config) -> Generator[Frame, None, Network]:
-    """Load a network in another thread: a download can report its progress, and Stop need not wait for its end."""
+    """Load a network in another thread, so that a download can report progress, and Stop need not wait for it."""
     lines: SimpleQueue[str] = SimpleQueue()
     pool = ThreadPoolExecutor(1)
     future = pool.submit(network_for, config, lines.put)
@@ -116,9 +116,9 @@ def loading(config: Config) -> Generator[Frame, None, Network]:
 @on_borrowed_gpu(lambda job, *_, **__: int(job.seconds) + 10)
 @in_worker
 def paint(job: Job, resume: Step | None = None) -> Generator[Frame, None, None]:
-    """Optimise a picture from files: a frame each third of a second, the last one when the job's time is over.
+    """Optimise a picture from files, and yield three frames a second; the run ends early when the job's time is over.
 
-    On ZeroGPU this runs in another process, with arguments and frames pickled on their way; closing it frees the GPU.
+    On ZeroGPU this runs in another process, and arguments and frames are pickled; closing the generator frees the GPU.
     """
     yield from painted(job, read_pictures(job), resume=resume)
 
@@ -167,10 +167,10 @@ def painted(job: Job, pictures: dict[str, Any], **options: Any) -> Generator[Fra
 @on_borrowed_gpu(lambda jobs, *_, **__: 10 + int(sum(job.seconds for job in jobs)))
 @in_worker
 def sketch(jobs: Sequence[Job]) -> Generator[tuple[int, Frame], None, None]:
-    """Paint several small jobs one after the other: the job's number with each of its frames that has a picture.
+    """Paint several small jobs one after the other: yield the job's number and its frames with pictures.
 
-    Pictures are read once, and kept at twice the size of the largest job; the statistics of a style are computed once
-    for all jobs that differ in strength alone.
+    Pictures are read once, and kept at twice the size of the largest job; a style's statistics are computed once for
+    all jobs that differ only in strength.
     """
     side = 2 * max(int(job.config.size) for job in jobs)
     read = cache(lambda path: shrunk(load_image(path, max_pixels=jobs[0].limits.pixels), side))
@@ -183,7 +183,7 @@ def sketch(jobs: Sequence[Job]) -> Generator[tuple[int, Frame], None, None]:
 
 
 def read_pictures(job: Job, read: Callable[[str], Tensor] | None = None) -> dict[str, Any]:
-    """The pictures of a job, as arguments of `iterate`; `read` makes a picture of a path."""
+    """The pictures of a job, as arguments of `iterate`; read: loads a picture from its path."""
     read = read or partial(load_image, max_pixels=job.limits.pixels)
     content, *styles = map(read, (job.content, *job.styles))
     pictures: dict[str, Any] = {"content": content, "styles": styles}
@@ -208,7 +208,7 @@ def at_result_size(image: Tensor, job: Job) -> Tensor:
 
 
 def masks(job: Job, size: tuple[int, int]) -> list[Tensor | None]:
-    """Where each style goes, (1, 1, H, W) in [0, 1] with soft edges; None: wherever no other style does.
+    """The regions of the styles: (1, 1, H, W) in [0, 1] with soft edges, or None for the area that no other covers.
 
     A painted pixel belongs to the style whose brush is nearest in colour.
     """
@@ -226,7 +226,7 @@ def masks(job: Job, size: tuple[int, int]) -> list[Tensor | None]:
 
 
 def _soft(mask: Tensor) -> Tensor:
-    """Blurred over a fiftieth of the long side."""
+    """A mask blurred over a fiftieth of its long side."""
     radius = max(mask.shape[-2:]) // 100
     padded = torch.nn.functional.pad(mask, (radius,) * 4, mode="replicate")
     return torch.nn.functional.avg_pool2d(padded, 2 * radius + 1, 1).clamp(0, 1)
@@ -240,19 +240,16 @@ def _rgb(color: str) -> tuple[float, ...]:
 
 
 class Clock:
-    """The time that a run has left: as it is measured at the scale under way, and for the later ones as estimated.
-
-    estimate: seconds for each scale.
-    """
+    """The time left of a run: measured at the current scale, estimated for later ones. estimate: seconds by scale."""
 
     def __init__(self, estimate: Sequence[float]) -> None:
         self._estimate = estimate
         self._first: tuple[int, int, float] | None = None
 
     def left(self, step: Step, seconds: float) -> float:
-        """Seconds until the end, after so many seconds of the run."""
+        """Seconds until the end, after `seconds` of the run."""
         if self._first is None or self._first[0] != step.scale:
-            self._first = step.scale, step.iteration, seconds  # a step whose time is that of preparing the scale, too
+            self._first = step.scale, step.iteration, seconds  # its time includes preparing the scale
         _, iteration, began = self._first
         steps = step.iteration - iteration
         per_step = (seconds - began) / steps if steps >= 3 else self._estimate[step.scale] / step.iterations
@@ -264,8 +261,8 @@ def duration(seconds: float) -> str:
 
 
 def loss_curve(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
-    """log10 of the total and its terms at some of the steps and the last: at most `CURVE_POINTS` numbers in all; NaN at
-    steps that had no such term.
+    """log10 of the total and its terms, at some steps and the last one: at most `CURVE_POINTS` numbers in all; NaN at
+    steps without the term.
     """
     terms = [name for name in history[-1] if name not in ("scale", "iteration") and "/" not in name]
     thinned = history[:: -math.ceil(len(history) / (CURVE_POINTS // len(terms)))][::-1]
@@ -277,7 +274,7 @@ def loss_curve(history: Sequence[Mapping[str, float]]) -> dict[str, list[float]]
 
 
 def state_bytes(state: RunState) -> int:
-    """Memory of the tensors that continuing a run needs."""
+    """Bytes of the tensors that continue a run."""
     solver = state.solver
     tensors = [solver.image, solver.average, solver.best, *(tensor for pair in solver.memory for tensor in pair)]
     tensors.append(state.start)

@@ -1,4 +1,4 @@
-"""A job: one run that has been checked, with all that it needs, in a form that can be pickled."""
+"""A job: one run, checked, with everything that it needs, picklable."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from .wording import from_text
 MAX_STYLES = 4
 FINER = math.sqrt(2)
 FINER_STEPS = 30
-COLORS = ("#e8336d", "#1d8fe1", "#f2a900", "#2ea36b")  # of the brushes that paint the region of each style
+COLORS = ("#e8336d", "#1d8fe1", "#f2a900", "#2ea36b")  # of the brushes for the styles' regions
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
     """A run to do.
 
-    content, styles: paths; regions: a picture painted over the photograph, in the colour of `COLORS` for each style;
-    rest: what unpainted parts show, the `photograph` or the `first` style; start: the picture (1, 3, H, W) that
-    `init="image"` starts from.
+    content, styles: paths; regions: a picture painted over the photograph, in the styles' `COLORS`; rest: of unpainted
+    parts, the `photograph` or the `first` style; start: the picture (1, 3, H, W) for `init="image"`.
     """
 
     content: str
@@ -38,17 +37,17 @@ class Job:
 
     @property
     def seconds(self) -> float:
-        """How long the run may take."""
+        """The most time that the run may take."""
         return self.limits.seconds_for(self.config)
 
     def continued(self, steps: Sequence[int], more: int) -> Job:
-        """The job with `more` steps at its last scale; `steps` are those of the run so far, at each scale."""
+        """The job with `more` steps at its last scale; steps: of the run so far, by scale."""
         if not more:
             return self
         return replace(self, config=replace(self.config, iterations=(*steps[:-1], steps[-1] + more)))
 
     def restarted(self, start: Any, steps: int, **changes: Any) -> Job:
-        """The job that takes so many steps from a picture at full size, and then the steps with nearest neighbours."""
+        """The job that takes `steps` from a picture at full size, and then the steps with nearest neighbours."""
         config = replace(self.config, **changes)
         repeats = config.scales.count(1.0) - 1
         iterations = (steps, *[min(steps, config.steps()[-1])] * repeats)
@@ -56,7 +55,7 @@ class Job:
         return replace(self, config=config, start=start)
 
     def title(self, size: int) -> str:
-        """What a result is, as a name for its file: photograph, styles and long side, like temple-night-512."""
+        """A name for the result's file: photograph, styles and long side, like temple-night-512."""
         names = (re.sub(r"\W+", "-", Path(path).stem)[:40].strip("-") for path in (self.content, *self.styles))
         return "-".join([*filter(None, names), str(size)])
 
@@ -70,7 +69,7 @@ class Job:
 
 
 def next_size(size: int, most: int) -> int:
-    """The long side of a picture that is painted larger."""
+    """The long side of a picture's next larger version."""
     return min(round(size * FINER / 32) * 32, most)
 
 
@@ -84,8 +83,8 @@ def checked(
     rest: str = "photograph",
     start: Any = None,
 ) -> Job:
-    """The job of a visitor's request, with every part checked; settings are the values of Config's fields, tuples also
-    as text. Raises StyleTransferError.
+    """The job of a visitor's request, checked; settings: values of Config's fields, tuples also as text. Raises
+    StyleTransferError.
     """
     for name, value in (("picture", content), ("style", styles)):
         if not value:

@@ -1,4 +1,4 @@
-"""What is kept of a visit between two clicks: its last pictures, for a while, under a key that nobody can guess."""
+"""A visit between two clicks: its last pictures, kept for a while under a key that cannot be guessed."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ STATE_BYTES, VISIT_BYTES, STORE_BYTES = 64 * 2**20, 256 * 2**20, 2**30
 
 
 class Film:
-    """Pictures from the whole course of a run: when there are too many, every other one is dropped."""
+    """Pictures from the whole run; when there are too many, every second one is dropped."""
 
     def __init__(self) -> None:
         self.frames: list[bytes] = []
@@ -46,7 +46,7 @@ class Film:
     def add(self, raw: Tensor) -> None:
         if self._count % self._every == 0:
             self.frames.append(encode_image(shrunk(raw, FILM_SIDE), "jpeg", quality=90))
-            if len(self.frames) > FILM_FRAMES - 2:  # which leaves room for the photograph and the result
+            if len(self.frames) > FILM_FRAMES - 2:  # the photograph and the result are added
                 self.frames, self._every = self.frames[::2], 2 * self._every
         self._count += 1
 
@@ -61,10 +61,10 @@ class Folder:
 
 @dataclass(eq=False)
 class Kept:
-    """A run's picture before colours are applied, its content at the same size, and a folder for files of both.
+    """A run's picture before it is recoloured, its content at the size of the result, and a folder for their files.
 
-    settings: those that the visitor chose; for Continue and Finer the job has others; blend: percentage
-    of the photograph; step: what continues the run, if it is small enough to keep.
+    settings: the visitor's; when a run is continued or repeated larger, the job has others; blend: percentage of the
+    photograph; step: continues the run, if it is small enough to keep.
     """
 
     job: Job
@@ -77,7 +77,7 @@ class Kept:
     step: Any = None
     film: Film = field(default_factory=Film)
     folder: Folder = field(default_factory=Folder)
-    _thumbnail_of: tuple[str, float] | None = None  # colours and blend of the thumbnail that is there
+    _thumbnail_of: tuple[str, float] | None = None  # colours and blend of the existing thumbnail
 
     @in_worker
     def take(self, frame: Frame) -> None:
@@ -99,11 +99,11 @@ class Kept:
 
     @in_worker
     def preview(self) -> str:
-        """A file of the picture in small, of the same size at every scale of the run."""
+        """A small file of the picture, of the same size at every scale of the run."""
         return self._saved(self._small(PREVIEW_SIDE), "preview.jpg", quality=85)
 
     def thumbnail(self) -> str:
-        """A file of the picture in small. One that is there is not made anew, which would wait for a step of a run."""
+        """A small file of the picture, reused while it is current: making it would wait for a step of a run."""
         shown = self.settings.color, self.blend
         if self._thumbnail_of != shown:
             self._make_thumbnail()
@@ -141,7 +141,7 @@ class Kept:
 
     @property
     def title(self) -> str:
-        """What the picture is, as a name for its file."""
+        """A name for the picture's file."""
         return self.job.title(max(self.raw.shape[-2:]))
 
     def animation(self) -> list[Tensor]:
@@ -156,7 +156,7 @@ class Kept:
         return self.content.nbytes + self.raw.nbytes + sum(map(len, self.film.frames)) + state
 
     def _small(self, side: int) -> Tensor:
-        """The image in small, at the aspect of the content."""
+        """The image reduced to a long side of at most `side`, at the aspect of the content."""
         size = size_of(self.content)
         return replace(self, raw=resize(self.raw, fit_size(size, min(max(size), side)))).image()
 
@@ -169,7 +169,7 @@ class Kept:
 
 @in_worker
 def finished_example(server: Server, content: str, style: str, file: str) -> Kept:
-    """A picture that was painted beforehand with the default settings, as if it had been painted now."""
+    """A bundled picture that was painted with the default settings, as if it had been painted in this visit."""
     raw = load_image(file)
     job = checked(server, Config(size=max(size_of(raw))).to_dict(), content=content, styles=[style])
     metadata = {"config": job.config.to_dict(), "steps": list(job.config.steps()), "outcome": "done"}
@@ -179,13 +179,13 @@ def finished_example(server: Server, content: str, style: str, file: str) -> Kep
 
 @in_worker
 def sheet(path: str, max_pixels: int) -> np.ndarray[Any, Any]:
-    """A picture in small to paint regions on: (H, W, 3) in 0-255, without the metadata of its file."""
+    """A small picture to paint regions on: (H, W, 3) in 0-255, without the metadata of its file."""
     small = shrunk(load_image(path, max_pixels=max_pixels), SHEET_SIDE)
     return (small[0].permute(1, 2, 0) * 255 + 0.5).byte().numpy()
 
 
 def within(step: Step, limit: int) -> Step | None:
-    """The step with a state of at most `limit` bytes: without its oldest pairs of curvature, or None."""
+    """The step with a state of at most `limit` bytes: without the oldest (s, y) pairs, if it must be, or None."""
     solver = step.state.solver
     excess = state_bytes(step.state) - limit
     if excess <= 0:
@@ -199,7 +199,7 @@ def within(step: Step, limit: int) -> Step | None:
 
 @dataclass(eq=False)
 class Visit:
-    """The last results of one visitor, oldest first, the one that is shown, and what is at work."""
+    """The last results of one visitor, oldest first, the current one, and the tasks."""
 
     results: list[Kept] = field(default_factory=list)
     current: Kept | None = None
@@ -207,8 +207,8 @@ class Visit:
     tasks: dict[str, Task] = field(default_factory=dict)  # the last one of each tab
 
     def add(self, kept: Kept, shown: bool = True) -> None:
-        """Keep a new result, and show it: only the one shown last can be continued. The oldest are dropped when there
-        are too many.
+        """Keep a new result and make it the current one, which alone can be continued. The oldest results are dropped
+        if there are too many.
         """
         if shown:
             for older in self.results:
@@ -238,7 +238,7 @@ class Visit:
 
 
 class Store:
-    """Visits under keys that nobody can guess: only a few, and not for long; a dropped visit's files are deleted."""
+    """A limited number of visits by key, for a limited time; a dropped visit's files are deleted."""
 
     def __init__(self, seconds: float = KEEP_SECONDS, most: int = KEEP_VISITS) -> None:
         self.seconds, self.most = seconds, most
@@ -254,12 +254,12 @@ class Store:
             return key
 
     def keep(self, key: Any, visit: Visit) -> str:
-        """The key of a visit, which is stored under a new one if it is not stored already."""
+        """The key of a visit, which is stored under a new key if it is not stored yet."""
         with self._lock:
             return key if isinstance(key, str) and self._visits.get(key) is visit else self.add(visit)
 
     def get(self, key: str | None) -> Visit | None:
-        """The visit of a key, kept for another while from now."""
+        """The visit of a key, whose time starts again now."""
         with self._lock:
             self.sweep()
             visit = self._visits.get(key or "")
@@ -273,8 +273,8 @@ class Store:
                 visit.clear()
 
     def sweep(self) -> None:
-        """Drop visits that are too old, too many or too large together, empty ones first and the oldest next, and come
-        back later as long as there are any.
+        """Drop visits that are too old, too many or too large in all, empty and old ones first; sweep again later while
+        there are visits.
         """
         with self._lock:
             excess, size = len(self._visits) - self.most, sum(visit.nbytes for visit in self._visits.values())

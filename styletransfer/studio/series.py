@@ -1,4 +1,4 @@
-"""Several pictures painted one after the other, each in its place: drafts to choose from, and many photographs."""
+"""Several pictures painted one after the other, in fixed places: drafts to choose from, and many photographs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(eq=False)
 class Place:
-    """One of the pictures: its job and its name; the file to show of it, how far it is, 0 to 1, or what went wrong."""
+    """One of the pictures: its job and name, the file to show, its progress from 0 to 1, or the problem it had."""
 
     job: Job
     name: str
@@ -47,10 +47,7 @@ class Place:
 
 @dataclass(eq=False)
 class Series:
-    """Pictures in fixed places, which fill one by one; `number` is that of the place being painted.
-
-    folder: of the finished pictures, whose names in it are `files`.
-    """
+    """Pictures in fixed places; number: of the place being painted; files: names of finished pictures in `folder`."""
 
     places: list[Place]
     number: int = 0
@@ -61,18 +58,18 @@ class Series:
 
     @property
     def progress(self) -> float:
-        """From 0 to 1, over all places."""
+        """Progress of all places together, from 0 to 1."""
         return sum(1.0 if place.over else place.progress for place in self.places) / len(self.places)
 
     def add(self, places: list[Place]) -> bool:
-        """Add places at the end, unless it is too late for that."""
+        """Add places at the end, unless the series is closed; return whether that was possible."""
         with self.lock:
             if not self.closed:
                 self.places.extend(places)
             return not self.closed
 
     def in_turn(self) -> Iterator[Place]:
-        """The places one after the other, those added meanwhile, too."""
+        """The places one after the other, with those that are added meanwhile."""
         while True:
             with self.lock:
                 self.closed = self.number >= len(self.places)
@@ -84,7 +81,7 @@ class Series:
 
     @cached_property
     def blank(self) -> str:
-        """A file for places where nothing is known of the picture yet."""
+        """A grey file for places whose picture has not been read yet."""
         return saved(torch.full((1, 3, 3, 4), 0.5), os.path.join(self.folder.name, "blank.png"))
 
     def save(self, kept: Kept) -> None:
@@ -95,7 +92,7 @@ class Series:
         shutil.copyfile(kept.file("png"), os.path.join(self.folder.name, self.files[-1]))
 
     def zip(self) -> str:
-        """A file with all finished pictures. Raises StyleTransferError where there are none."""
+        """A zip file of all finished pictures. Raises StyleTransferError if there are none."""
         if not self.files:
             raise StyleTransferError("there is no finished picture yet: wait for the first one")
         path = os.path.join(self.folder.name, f"style-transfer-{len(self.files)}.zip")
@@ -106,7 +103,7 @@ class Series:
 
 
 def drafts(series: Series, blend: float = 0.0, engine: Engine = HERE) -> Generator[list[Kept], None, None]:
-    """Paint small pictures of one photograph, which shows faintly in each place that is not painted yet."""
+    """Paint small pictures of one photograph; places that are not painted yet show the photograph faintly."""
     began, jobs, all_kept = time.monotonic(), [place.job for place in series.places], list[Kept]()
     try:
         with closing(sketches_of(engine, jobs)) as frames:
@@ -129,8 +126,8 @@ def drafts(series: Series, blend: float = 0.0, engine: Engine = HERE) -> Generat
 
 
 def pictures(series: Series, visit: Visit, blend: float = 0.0, engine: Engine = HERE) -> Generator[Any, None, None]:
-    """Paint the pictures of a series as results of a visit; one that cannot be painted says so in its place, and the
-    others go on. Other tasks take their turn in between.
+    """Paint the pictures of a series as results of a visit, with other tasks in between; if one fails, its place shows
+    the problem, and the others are painted.
     """
     for place in series.in_turn():
         try:

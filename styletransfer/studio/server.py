@@ -1,4 +1,4 @@
-"""What this process offers its visitors: how much they may ask for, and a file of weights for the VGG networks."""
+"""The server's limits for its visitors, its file of weights for the VGG networks, and its engine."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ..engine import Engine, Here
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that a visitor may ask for; a run that takes longer ends with its best picture so far."""
+    """The limits of a visitor's run; one that takes longer ends with its best picture so far."""
 
     size: int = 2048
     style_scale: float = 2.0
@@ -28,7 +28,7 @@ class Limits:
     clip_frames: int = 600
 
     def clipped(self, config: Config) -> dict[str, float]:
-        """The settings that the page's controls cannot show, each with the nearest value that they can.
+        """The settings outside the range of the page's controls, with the nearest values inside.
 
         Whole numbers above 2^53 are rounded by JavaScript.
         """
@@ -46,7 +46,7 @@ class Limits:
         return {name: value for name, value in nearest.items() if value != values[name]}
 
     def exceeded(self, config: Config) -> dict[str, float]:
-        """The settings that are above their limit (or no number), each with its limit."""
+        """The settings that are above their limit (or no number), with the limit."""
         limits = {name: getattr(self, name) for name in ("size", "style_scale", "history")}
         return {
             name: limit
@@ -55,7 +55,7 @@ class Limits:
         }
 
     def seconds_for(self, config: Config) -> float:
-        """How long a run may take; on a borrowed GPU about twice what it needs, since the time asked for is billed."""
+        """The most seconds of a run; on a borrowed GPU about twice its need, since the time asked for is billed."""
         if not self.zero:
             return self.seconds
         work = sum(steps * (float(config.size) * scale) ** 2 for steps, scale in zip(config.steps(), config.scales))
@@ -63,7 +63,7 @@ class Limits:
 
 
 def limits(environment: Mapping[str, str], gpu: bool) -> Limits:
-    """The limits on one's own computer, or on a Space, which many people share."""
+    """The limits on a private computer, or on a Space, which many people share."""
     zero = bool(environment.get("SPACES_ZERO_GPU"))
     if not environment.get("SPACE_ID"):
         return Limits(zero=zero)
@@ -73,7 +73,7 @@ def limits(environment: Mapping[str, str], gpu: bool) -> Limits:
 
 @dataclass(frozen=True)
 class Server:
-    """What this process offers; `weights` is the file given on its command line, `engine` what paints."""
+    """The settings of this server; weights: the file given on its command line; engine: paints the pictures."""
 
     limits: Limits = Limits()
     weights: str | None = None

@@ -1,4 +1,4 @@
-"""A run from beginning to end: its pictures are kept, its end is logged, and a failed one leaves nothing behind."""
+"""A run from beginning to end: its pictures are kept, its end is logged, and a failed run leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .wording import describe
 logger = logging.getLogger(__name__)
 
 
-Moment = tuple[Frame, Kept | None]  # the frame without its pictures, and what is kept, once there is something to show
+Moment = tuple[Frame, Kept | None]  # the frame without its pictures, and the kept picture, if there is one to show
 HERE = Here()
 
 
@@ -39,11 +39,11 @@ def run(
     shown: bool = True,
     engine: Engine = HERE,
 ) -> Generator[Moment, None, None]:
-    """Paint a job, as a result of the visit from its first picture on. Until then there is the photograph to show, or
-    the earlier picture that is continued.
+    """Paint a job; from its first picture on it is a result of the visit. Before that, the photograph is shown, or the
+    earlier picture that is continued.
 
-    settings: as the visitor chose them, if they are not the job's; note: what the status says first; shown: whether
-    it becomes the result that the visit shows, which can be continued. Raises StyleTransferError.
+    settings: the visitor's, if they differ from the job's; note: the beginning of the status; shown: whether it becomes
+    the visit's current result, which can be continued. Raises StyleTransferError.
     """
     began, outcome, kept = time.monotonic(), "failed", None
     continued = resume is not None or job.start is not None
@@ -72,9 +72,8 @@ def kept_of(job: Job, frame: Frame, settings: Config | None, blend: float) -> Ke
 
 
 def continuation(kept: Kept) -> tuple[Job, Any]:
-    """The job that continues a picture: to the end of a run that was stopped, or some steps further.
-
-    The step is what it continues from; without one the optimiser starts again from the picture.
+    """The job that continues a picture, to the end of a run that was stopped or by some steps, and the step to resume;
+    without a step, the optimiser starts again from the picture.
     """
     steps = kept.metadata["steps"]
     more = min(steps[-1], 100)
@@ -84,7 +83,7 @@ def continuation(kept: Kept) -> tuple[Job, Any]:
 
 
 def ended(kept: Kept, seconds: float) -> str:
-    """How a run ended, in a line."""
+    """A line about how a run ended."""
     if not kept.metadata:
         return "There was nothing left to do"
     endings = {
@@ -101,7 +100,7 @@ def network_words(metadata: Mapping[str, Any]) -> str:
 
 
 def log(job: Job, kept: Kept | None, outcome: str, seconds: float) -> None:
-    """One line for the operator: nothing of the pictures, no names."""
+    """One line for the operator, with nothing of the pictures and no names."""
     metadata = kept.metadata if kept is not None and kept.metadata else None
     entry = {
         "event": "run",

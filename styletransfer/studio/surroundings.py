@@ -1,4 +1,4 @@
-"""What the app needs of the computer it runs on, seen to before Gradio is imported: a folder, and a way to itself."""
+"""Prepares the computer for the app before Gradio is imported: a folder for uploads, and access past proxies."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
 
 def upload_folder(chosen: str | None = None) -> str:
-    """The chosen folder for uploads, made if it is missing, or one of this user's own among the temporary files.
+    """The chosen folder for uploads, created if it is missing, or this user's folder among the temporary files.
 
-    Gradio's own choice is one for all users of a computer, whose first user alone may write to it. Raises
-    StyleTransferError where there is none to write to.
+    Gradio's default is one folder for all users of a computer, to which only the first user can write. Raises
+    StyleTransferError if the folder cannot be written to.
     """
     try:
         temporary = tempfile.gettempdir()
@@ -47,19 +47,19 @@ def _own_folder(temporary: Path) -> str:
 
 
 def mend_proxies() -> str:
-    """Exempt this computer from the environment's proxies, and turn off downloads where those cannot be used.
+    """Exempt this computer from the environment's proxies, and turn off downloads if the proxies are unusable.
 
-    Returns what was turned off, as a sentence; empty: nothing.
+    Returns a sentence about what was turned off, or an empty string.
     """
     exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY")
     for name in ("no_proxy", "NO_PROXY"):
         os.environ[name] = f"{exempt},{HERE}" if exempt else HERE
     try:
         httpx.Client().close()
-    except Exception as error:  # whatever it has against a proxy's address, Gradio could not be imported
+    except Exception as error:  # any error about a proxy's address would also stop Gradio's import
         for name in PROXIES:
             os.environ.pop(name, None)
             os.environ.pop(name.upper(), None)
-        os.environ["HF_HUB_OFFLINE"] = "1"  # nothing goes past a proxy that was asked for
+        os.environ["HF_HUB_OFFLINE"] = "1"  # a configured proxy is never bypassed
         return f"The proxy in this environment cannot be used, and downloads are off: {error}"
     return ""

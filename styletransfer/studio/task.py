@@ -1,4 +1,4 @@
-"""Runs in threads of their own: they take turns, and go on for a while when nobody looks."""
+"""Tasks in their own threads: they take turns, and continue for a while without a follower."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from typing import Any
 
 from ..config import StyleTransferError
 
-PATIENCE = 120.0  # seconds that a task goes on while nobody follows it
-MOST_TASKS = 24  # unfinished ones
-LOOK, ALIVE = 0.25, 1.0  # seconds between two looks at whether to end, and between two signs of life
+PATIENCE = 120.0  # seconds that a task continues without a follower
+MOST_TASKS = 24  # unfinished tasks
+LOOK, ALIVE = 0.25, 1.0  # seconds between checks whether to end, and between repeated items
 TOO_MANY = "your pictures are already waiting to be painted: wait for one of them, or stop it"
-NEXT_TURN = object()  # yielded by a task of several pictures: others may take their turn now
+NEXT_TURN = object()  # yielded by a task of several pictures, to let other tasks take a turn
 Items = Generator[Any, None, None]
 Owners = Mapping[Hashable, int]
 
 
 class Task:
-    """A generator at work in a thread of its own, once its turn has come.
+    """A generator that runs in its own thread when its turn comes.
 
-    work: what it does, for whoever shows it; latest: what it yielded last; error: what it raised, until somebody has
-    been told. Nobody's leaving stops it, but after `patience` seconds without a follower it stops by itself.
+    work: describes it for the page; latest: the last item; error: its exception, until a follower has raised it. It
+    stops after `patience` seconds without a follower.
     """
 
     def __init__(self, line: Line, items: Items, work: Any = None, owners: Owners | None = None) -> None:
@@ -45,8 +45,8 @@ class Task:
             self._line.changed.notify_all()
 
     def follow(self) -> Generator[Any, None, None]:
-        """Yield the latest item, None before there is one: when it is new, and at least once a second, so that a
-        follower can leave. Ends with the task, and raises what the task raised.
+        """Yield the latest item (None before the first) when it is new, and at least once a second, so that a follower
+        can leave. Ends with the task, and raises its error.
         """
         with self._line.changed:
             self._followers += 1
@@ -63,13 +63,13 @@ class Task:
             raise error
 
     def _news_after(self, number: int) -> tuple[int, bool, Any]:
-        """The latest item's number, whether the task has ended, and the item: once they change, or after a while."""
+        """Wait at most ALIVE seconds for a change; return the latest number, whether the task ended, and the item."""
         with self._line.changed:
             self._line.changed.wait_for(lambda: self.ended or self._number != number, ALIVE)
             return self._number, self.ended, self.latest
 
     def run(self) -> None:
-        """Do the work, in the thread that calls."""
+        """Run the generator in the calling thread."""
         try:
             with closing(self._items) as items:
                 self._wait()
@@ -81,14 +81,14 @@ class Task:
                     with self._line.changed:
                         self.latest, self._number = item, self._number + 1
                         self._line.changed.notify_all()
-        except Exception as error:  # told to the follower
-            traceback.clear_frames(error.__traceback__)  # of their tensors
+        except Exception as error:  # raised by `follow`
+            traceback.clear_frames(error.__traceback__)  # frees their tensors
             self.error = error
         finally:
             self._line.leave(self)
 
     def _wait(self) -> None:
-        """Until its turn has come, or it should end."""
+        """Wait until it is this task's turn, or the task should end."""
         with self._line.changed:
             while self._line.ahead(self) and not self._over():
                 self._line.changed.wait(LOOK)
@@ -100,7 +100,7 @@ class Task:
 
 
 class Line:
-    """Unfinished tasks in the order in which they came; the first `workers` are at work, the others wait."""
+    """A queue of unfinished tasks: the first `workers` run, the others wait."""
 
     def __init__(self, workers: int = 1) -> None:
         self.workers = workers
@@ -108,10 +108,10 @@ class Line:
         self.changed = threading.Condition()
 
     def start(self, items: Items, work: Any = None, owners: Owners | None = None) -> Task:
-        """Start a task, in the context of the caller, and return it.
+        """Start a task in the caller's context, and return it.
 
-        owners: whom the task counts for, each with the most unfinished tasks that it may have. Raises
-        StyleTransferError where there are too many.
+        owners: for whom the task counts, with their limits of unfinished tasks. Raises StyleTransferError if a limit is
+        reached.
         """
         task = Task(self, items, work, owners)
         with self.changed:
@@ -120,17 +120,17 @@ class Line:
             if any(self.unfinished(owner) >= most for owner, most in task.owners.items()):
                 raise StyleTransferError(TOO_MANY)
             self.tasks.append(task)
-        # On ZeroGPU the caller's context has the request that the lent GPU is asked for with.
+        # ZeroGPU needs the request in the caller's context to lend a GPU.
         threading.Thread(target=copy_context().run, args=[task.run], daemon=True).start()
         return task
 
     def unfinished(self, owner: Hashable) -> int:
-        """How many tasks of an owner there are."""
+        """The number of an owner's tasks."""
         with self.changed:
             return sum(owner in task.owners for task in self.tasks)
 
     def ahead(self, task: Task) -> int:
-        """How many tasks must end or give way before it is this one's turn."""
+        """How many tasks must end or give way before it is this task's turn."""
         with self.changed:
             return max(0, self.tasks.index(task) + 1 - self.workers) if task in self.tasks else 0
 

@@ -28,7 +28,7 @@ NAMES = {
 
 
 def from_text(name: str, value: Any) -> Any:
-    """A control's value as Config takes it: lists are written as 1, 2, 3. Raises StyleTransferError."""
+    """A control's value as a value for Config: lists are written as 1, 2, 3. Raises StyleTransferError."""
     if not isinstance(FIELDS[name].default, tuple) or not isinstance(value, str):
         return value
     kind = FIELDS[name].metadata["item"]
@@ -44,7 +44,7 @@ def as_text(value: Any) -> Any:
 
 
 def describe(network: str, reason: str, device: str) -> str:
-    """The network in use, why this one, and where it computes."""
+    """The network in use, the reason, and the device, in a phrase."""
     return f"{network.replace('builtin', 'built-in')} network ({reason}) on {device.upper()}"
 
 
@@ -57,13 +57,13 @@ def nearest_recipe(config: Config) -> str:
 
 
 def differences(config: Config, recipe: str) -> dict[str, Any]:
-    """The settings that differ from the recipe's; weights and device belong to the server and do not count."""
+    """The settings that differ from the recipe's, without weights and device, which belong to the server."""
     names = [name for name in FIELDS if name not in ("weights", "device")]
     return {name: getattr(config, name) for name in names if getattr(config, name) != getattr(RECIPES[recipe], name)}
 
 
 def command(config: Config, content: str, styles: Sequence[str]) -> str:
-    """The command that makes the same picture: the nearest recipe, and flags for what differs from it."""
+    """The command that makes the same picture: the nearest recipe, and flags for the differences."""
     recipe = nearest_recipe(config)
     pictures = [f"./{name}" if name.startswith("-") else name for name in (content, *styles)]  # no flags
     words = ["python", "-m", "styletransfer", *pictures, "-o", "out.png"]
@@ -79,7 +79,7 @@ def command(config: Config, content: str, styles: Sequence[str]) -> str:
 
 
 def file_name(path: str) -> str:
-    """A picture as the command names it: a bundled one by its place in the repository, an upload by its name."""
+    """A picture's name in a command: the path in the repository for a bundled one, the file's name for an upload."""
     parts = path.replace("\\", "/").split("/")
     return "/".join(parts[-3:]) if "examples" in parts[-3:-2] else parts[-1]
 
@@ -88,8 +88,8 @@ def file_name(path: str) -> str:
 
 
 def from_address(query: Mapping[str, str], limits: Limits) -> tuple[str, Config, list[str], list[str]]:
-    """The recipe and settings of a page's address, the names whose value makes no sense, and what was changed to fit
-    the page's controls, in words; names that are not ours, which many sites add to their links, are left alone.
+    """The recipe and settings of a page's address, the names with invalid values, and what was changed to fit the
+    page's controls, in words. Unknown names, which many sites add to links, are ignored.
     """
     recipe, ignored = query.get("quality", "balanced"), []
     if recipe not in RECIPES:
@@ -106,9 +106,9 @@ def from_address(query: Mapping[str, str], limits: Limits) -> tuple[str, Config,
 
 
 def from_png(metadata: Mapping[str, Any], limits: Limits) -> tuple[Config, str]:
-    """The settings of a PNG, changed where this page cannot run them, and those changes in words.
+    """The settings of a PNG, changed if this page cannot run them, and the changes in words.
 
-    The metadata is not trusted: a file or a device that it names is ignored. Raises StyleTransferError.
+    The metadata is not trusted: files and devices in it are ignored. Raises StyleTransferError.
     """
     settings = metadata.get("config")
     if not isinstance(settings, Mapping):
@@ -124,7 +124,7 @@ def from_png(metadata: Mapping[str, Any], limits: Limits) -> tuple[Config, str]:
 
 
 def _fitted(config: Config, limits: Limits, names: Mapping[str, str] | None = None) -> tuple[Config, list[str]]:
-    """The settings as near as the page's controls can show them, and what was changed, in words."""
+    """The settings, fitted to the range of the page's controls, and what was changed, in words."""
     clipped: dict[str, Any] = limits.clipped(config)
     words = [
         f"{(names or {}).get(name, name)} is {as_number(value)} here, not {as_number(getattr(config, name))}"

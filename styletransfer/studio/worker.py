@@ -1,7 +1,7 @@
 """One thread for all computing.
 
-Torch starts a pool of threads for each thread that calls it, and the pools slow each other down: with calls from eight
-threads in turn, as Gradio makes them, a step took twice the time, and the process twice the memory.
+Torch starts a thread pool for every thread that calls it, and the pools slow each other down: with calls from eight
+threads in turn, as from Gradio, a step took twice the time, and the process twice the memory.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class Worker:
         self._thread = threading.current_thread()
 
     def call(self, function: Callable[..., Returned], *arguments: Any, **options: Any) -> Returned:
-        """Call the function in the thread, in the context of the caller, and return or raise what it does; directly if
-        this is that thread.
+        """Call a function in the computing thread (directly, if this is that thread), in the caller's context, and
+        return its result or raise its error.
         """
         if threading.current_thread() is self._thread:
             return function(*arguments, **options)
@@ -47,7 +47,7 @@ WORKER = Worker()
 
 
 def in_worker(function: Callable[Arguments, Returned]) -> Callable[Arguments, Returned]:
-    """Have a function run in the computing thread; of a generator function, every step."""
+    """Decorate a function, or all steps of a generator function, to run in the computing thread."""
 
     if not isgeneratorfunction(function):
 

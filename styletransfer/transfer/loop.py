@@ -1,4 +1,4 @@
-"""The two ways to run: `iterate` step by step, `stylize` to the end."""
+"""Run step by step (`iterate`) or to the end (`stylize`)."""
 
 from __future__ import annotations
 
@@ -88,12 +88,12 @@ def iterate(
     content: (1, 3, H, W) in [0, 1], or None for texture synthesis from the styles; styles: any number of (1, 3, h, w),
     none for content reconstruction; init_image: the start for `init="image"`; network: one that is already loaded;
     resume: a step or result of a run with the same pictures, to continue with the optimiser's state; style_targets: a
-    dict that keeps the styles' statistics from one run to the next where only the content changes; masks: one for each
-    style, (1, 1, h, w) in [0, 1] over the whole frame, which says where the style goes, or None for a style that goes
-    where no other does; what no mask covers stays the content; on_tight_memory: called before the first and after
-    each evaluation in tiles on the CPU, and when memory ran out, for a program to return freed memory to the system;
-    map_tiles: like Python's `map`, for tiles to be computed elsewhere. float64 pictures are computed in float64. Raises
-    StyleTransferError for unusable pictures or settings.
+    dict that keeps the styles' statistics for further runs with other contents; masks: by style, (1, 1, h, w) in
+    [0, 1] over the whole frame, the region of the style, or None for the area that no mask covers; an area without a
+    style stays the content; on_tight_memory: called before the first and after every evaluation in tiles on the CPU,
+    and when memory ran out, so that a program can return freed memory to the system; map_tiles: like Python's `map`,
+    for tiles to be computed elsewhere. float64 pictures are computed in float64. Raises StyleTransferError for unusable
+    pictures or settings.
 
     Source: Gatys, Ecker and Bethge, 2016 (Image Style Transfer Using Convolutional Neural Networks).
     """
@@ -105,15 +105,15 @@ def iterate(
 
 
 def _network_dtype(content: Tensor | None, styles: Sequence[Tensor]) -> torch.dtype | None:
-    """float64 where a picture is; None leaves the choice to the settings."""
+    """float64 if any picture is in float64, else None, which leaves the choice to the settings."""
     pictures = [image for image in (content, *styles) if isinstance(image, Tensor)]
     return torch.float64 if any(image.dtype == torch.float64 for image in pictures) else None
 
 
 def measure_styles(styles: Sequence[Tensor], config: Config, network: Network) -> StyleTargets:
-    """The styles' statistics at every size of a run, as `style_targets` for runs with any content.
+    """The styles' statistics at all sizes of a run, as `style_targets` for runs with any content.
 
-    Empty where they depend on the content: on its size, its shape or its colours.
+    Empty if the settings make them depend on the content: on its size, shape or colours.
     """
     if config.size == "original" or config.style_fit == "cover" or config.style_color == "match":
         return {}

@@ -1,4 +1,4 @@
-"""The schedule of a run: its sizes, coarse to fine, and the steps at each."""
+"""The schedule of a run: its sizes, coarse to fine, with their steps."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Scale:
 def schedule(config: Config, frame: Size, network: Network, styles: Sequence[Size] = ()) -> tuple[Scale, ...]:
     """The sizes (H, W) and steps of a run, coarse to fine, for a content of size `frame` and styles of these sizes.
 
-    Scales whose short side is less than twice the network's stride are left out, and those at which a style's is less
-    than the stride, except the last. Raises StyleTransferError where even at the last a short side is less than that.
+    All scales but the last are left out if their short side is less than twice the network's stride, or a style's short
+    side less than the stride. Raises StyleTransferError if at the last one a short side is less than the stride.
     """
     long_side = max(frame) if config.size == "original" else int(config.size)
     stride, scales = network.stride, []
@@ -49,7 +49,7 @@ def schedule(config: Config, frame: Size, network: Network, styles: Sequence[Siz
 def style_size(config: Config, style: Size, size: Size, least: int = 1) -> Size:
     """(H, W) of a style picture at the brush size of the settings for a result of (H, W).
 
-    A narrow style is larger, up to its own size, where its short side would be less than `least`.
+    A narrow style is made larger, up to its original size, if its short side would be less than `least`.
     """
     factor = config.style_scale
     if config.style_fit == "cover":

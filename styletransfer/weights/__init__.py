@@ -1,4 +1,4 @@
-"""A network's weights: found on disk, on the hub or at torchvision, checked; only the layers needed are fetched."""
+"""A network's weights, from disk, the hub or torchvision, checked; only the layers needed are downloaded."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Weights:
-    """The tensors asked for (float32, CPU), the SHA-256 over their names, shapes and bytes, and where they came from.
+    """Tensors (float32, CPU), the SHA-256 over their names, shapes and bytes, and their origin.
 
-    Equal tensors have equal digests, whatever their source; `origin` is a phrase without any folder's name.
+    Equal tensors have equal digests, whatever their source; `origin` is a phrase that names no folder.
     """
 
     tensors: dict[str, Tensor]
@@ -44,8 +44,8 @@ def load_weights(
 ) -> Weights:
     """The weights of a network from `path`, else our cache, torchvision's cache, the hub by ranges, or torchvision.
 
-    `shapes` maps each key needed (`features.0.weight`) to its shape; `report` gets one line for each step.
-    Without `download` the internet is never used. Raises StyleTransferError where the weights cannot be had.
+    shapes: by key, like `features.0.weight`, of the tensors needed; report: called with lines of progress; download:
+    without it the internet is never used. Raises StyleTransferError if the weights are not available.
     """
     if path is not None or network == "builtin":
         origin = "the built-in network" if path is None else f"the file {Path(path).name}"
@@ -57,7 +57,7 @@ def load_weights(
 
 
 def on_disk(network: str, shapes: Shapes) -> bool:
-    """Whether this computer holds all of `shapes`, judged by headers and, for torchvision's file, its size alone."""
+    """Whether this computer has all of `shapes`, by the headers of files or, for torchvision's file, its size."""
     try:
         held = available(BUILTIN if network == "builtin" else cache.cache_file(network))
     except StyleTransferError:
@@ -69,7 +69,7 @@ def on_disk(network: str, shapes: Shapes) -> bool:
 
 
 def _find(network: str, shapes: Shapes, report: Report, download: bool) -> tuple[dict[str, Tensor], str]:
-    """The tensors asked for and their origin, from the first place that has them."""
+    """The tensors of these shapes, and their origin, from the first place that has them."""
     source = source_of(network)
     cached = {key: tensor for key, tensor in cache.load(network, report).items() if tensor.shape == shapes.get(key)}
     missing = {key: shape for key, shape in shapes.items() if key not in cached}
@@ -99,7 +99,7 @@ def _find(network: str, shapes: Shapes, report: Report, download: bool) -> tuple
 
 
 def _check_download(network: str, source: Source, allowed: bool) -> None:
-    """Raise StyleTransferError where downloads are off, or others could change what the hub sends."""
+    """Raise StyleTransferError if downloads are off, or others could change what the hub sends."""
     if not allowed or is_offline_mode():
         raise StyleTransferError(f"the weights of {network} are not here, and downloads are off: allow one, {REMEDY}")
     if not hub.is_private_way(hf_hub_url(source.repo, "model.safetensors")):

@@ -1,4 +1,4 @@
-"""Caches on this computer: our own file of the layers fetched so far, and whole files of torchvision and the hub."""
+"""Caches on this computer: our file of the layers downloaded so far, and whole files of torchvision and the hub."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def cache_file(network: str) -> Path:
 
 
 def load(network: str, report: Report) -> dict[str, Tensor]:
-    """All tensors of our cached file, if they match the digest recorded in it; a damaged file counts as empty."""
+    """All tensors of our cached file, if they match its recorded digest; a damaged file counts as empty."""
     file = cache_file(network)
     if not os.path.isfile(file):
         return {}
     try:
-        content = file.read_bytes()  # at once: the library opens a file twice, and it may be replaced in between
+        content = file.read_bytes()  # the library would open the file twice, and it may be replaced in between
         tensors = safetensors.torch.load(content)
         header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
         if digest(tensors) != header.get("__metadata__", {}).get("digest"):
@@ -42,10 +42,7 @@ def load(network: str, report: Report) -> dict[str, Tensor]:
 
 
 def store(network: str, tensors: Mapping[str, Tensor], report: Report) -> None:
-    """Add tensors to our cached file.
-
-    A folder that cannot be written is reported and no error, since the tensors are in memory.
-    """
+    """Add tensors to our cached file; a folder that cannot be written is reported, but is no error."""
     file = cache_file(network)
     union = {**load(network, lambda line: None), **tensors}  # read again: another process may have added to it
     try:
@@ -69,9 +66,9 @@ def _torchvision_file(network: str) -> Path:
 
 
 def torchvision_download(network: str) -> Path:
-    """Torchvision's own download, checked by the hash in the file's name.
+    """Torchvision's download, checked by the hash in the file's name.
 
-    Not load_state_dict_from_url, which keeps a damaged file that it finds and writes to stdout.
+    Not by load_state_dict_from_url, which keeps an existing damaged file and writes to stdout.
     """
     file = _torchvision_file(network)
     file.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Tensors from the Hugging Face hub: only the byte ranges of a file that hold what is needed are fetched."""
+"""Tensors from the Hugging Face hub: only the byte ranges of the tensors needed are downloaded."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from .local import Shapes, brief, check_values
 from .sources import SOURCES
 
 LARGEST_HEADER = 2**20  # bytes; that of VGG-19 has about 4,000
-ZERO_RUN = 1024  # trained kernels never hold so many zeros in a row; a block that got lost does
+ZERO_RUN = 1024  # zeros in a row: trained kernels never have as many, a lost block does
 TIMEOUT = 10.0  # seconds without an answer from the hub
 PAUSES = (0.0, 0.5, 1.0, 2.0)  # seconds before each attempt at a range
 REPORT_EVERY = 0.5  # seconds between two lines of progress
 
 
 def is_private_way(url: str) -> bool:
-    """Whether nobody on the way can change what this URL sends: it is encrypted, or on this computer."""
+    """Whether nobody in between can change what this URL sends: it is encrypted, or on this computer."""
     return bool(re.match(r"https://[^/]|http://(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?/", url, re.IGNORECASE))
 
 
 def fetch(network: str, shapes: Shapes, report: Report) -> dict[str, Tensor]:
-    """Fetch the header and the tensors asked for, nothing else; StyleTransferError for any unexpected answer."""
+    """Download the header and the tensors of these shapes alone. Raises StyleTransferError for unexpected answers."""
     hub = HubFile(SOURCES[network].repo)
     runs: list[list[tuple[int, int, str]]] = []  # (begin, end, key) of tensors that are adjacent in the file
     for place in sorted(_places(hub, shapes)):
@@ -56,7 +56,7 @@ def fetch(network: str, shapes: Shapes, report: Report) -> dict[str, Tensor]:
 
 
 def _places(hub: HubFile, shapes: Shapes) -> Iterator[tuple[int, int, str]]:
-    """(begin, end, key) of each tensor asked for, from the file's header: 8 bytes with its length, then JSON."""
+    """(begin, end, key) of the tensors of these shapes, from the file's header: 8 bytes with its length, then JSON."""
     start = 8 + int.from_bytes(hub.read(0, 8), "little")
     if start > LARGEST_HEADER:
         raise StyleTransferError("the hub's file is no safetensors file")
@@ -77,7 +77,7 @@ def _places(hub: HubFile, shapes: Shapes) -> Iterator[tuple[int, int, str]]:
 
 
 class HubFile:
-    """One file on the hub, read by ranges of bytes; the hub's library supplies endpoint, token, proxies and client."""
+    """A file on the hub, read by byte ranges; the hub's library provides endpoint, token, proxies and client."""
 
     def __init__(self, repo: str) -> None:
         self.url = hf_hub_url(repo, "model.safetensors")
@@ -86,7 +86,7 @@ class HubFile:
         self.progress: Callable[[int], None] = lambda done: None
 
     def read(self, begin: int, end: int) -> bytearray:
-        """The bytes from begin up to end; a broken connection is resumed where it broke, a few times."""
+        """The bytes from begin up to end; a broken connection is resumed a few times."""
         data = bytearray()
         reason = "closed early"
         for pause in PAUSES:
@@ -104,7 +104,7 @@ class HubFile:
         raise StyleTransferError(f"the connection to the hub failed {len(PAUSES)} times ({reason})")
 
     def _stream(self, begin: int, end: int) -> Iterator[bytes]:
-        # The library's own reader of headers would swallow the whole file from a server that ignores ranges.
+        # The library's own function for headers would read the whole file from a server that ignores ranges.
         headers = {**build_hf_headers(), "Accept-Encoding": "identity", "Range": f"bytes={begin}-{end - 1}"}
         with get_session().stream("GET", self.url, headers=headers, timeout=TIMEOUT) as answer:
             if not all(is_private_way(str(response.url)) for response in (*answer.history, answer)):

@@ -27,14 +27,14 @@ LARGEST_VALUE = 1e4  # trained values stay below 100; about half of all random b
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """An open file of weights: its name, the shape of each tensor, and a function that reads one tensor."""
+    """An open file of weights: its name, the shapes of its tensors, and a function that reads one tensor."""
 
     name: str
     shapes: dict[str, tuple[int, ...]]
     read: Callable[[str], Tensor]
 
     def tensor(self, key: str) -> Tensor:
-        """Read one tensor; StyleTransferError where the file has changed since it was opened."""
+        """Read one tensor. Raises StyleTransferError if the file has changed since it was opened."""
         try:
             return self.read(key)
         except (OSError, ValueError, LookupError, safetensors.SafetensorError) as error:
@@ -42,7 +42,7 @@ class WeightsFile:
 
 
 def open_weights(path: str | Path) -> WeightsFile:
-    """Open a .safetensors, .pth or .pt file. Raises StyleTransferError for a file that is none or is damaged."""
+    """Open a .safetensors, .pth or .pt file. Raises StyleTransferError for any other or a damaged file."""
     file = Path(os.path.expanduser(path))
     openers = {".safetensors": _open_safetensors, ".pth": _open_pickle, ".pt": _open_pickle}
     if not os.path.isfile(file) or file.suffix.lower() not in openers:
@@ -58,8 +58,8 @@ def open_weights(path: str | Path) -> WeightsFile:
 
 
 def _open_safetensors(file: Path) -> WeightsFile:
-    """The library checks the header, but we read the tensors ourselves: it maps the file into memory, and if that
-    file were truncated meanwhile, the system would kill the process.
+    """The library checks the header, but the tensors are read here: it would map the file into memory, and if the file
+    were truncated meanwhile, the system would kill the process.
     """
 
     def stamp(stream: BinaryIO) -> tuple[int, ...]:
@@ -77,7 +77,7 @@ def _open_safetensors(file: Path) -> WeightsFile:
 
     def read(key: str) -> Tensor:
         begin, end = header[key]["data_offsets"]
-        # A file of this tensor alone, for the library to parse.
+        # A file with this tensor alone, which the library parses.
         head = json.dumps({key: {**header[key], "data_offsets": [0, end - begin]}}).encode()
         with open(file, "rb") as stream:
             stream.seek(start + begin)
@@ -90,7 +90,7 @@ def _open_safetensors(file: Path) -> WeightsFile:
 
 
 def _open_pickle(file: Path) -> WeightsFile:
-    """A file of torch.save, from which only plain tensors are unpickled, so that no code in it ever runs."""
+    """A file of torch.save; only plain tensors are unpickled, so that no code in it runs."""
     try:
         zipped = zipfile.is_zipfile(file)  # else torch's older format, which cannot be mapped
         if zipped:
@@ -108,7 +108,7 @@ def _open_pickle(file: Path) -> WeightsFile:
 
 
 def available(path: str | Path) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of the tensors in a local file; only the header is read where the format has one.
+    """The names and shapes of the tensors in a local file; only the header is read, if the format has one.
 
     Raises StyleTransferError for a file that is missing, damaged, too large, or not weights.
     """
@@ -116,7 +116,7 @@ def available(path: str | Path) -> dict[str, tuple[int, ...]]:
 
 
 def take(file: WeightsFile, shapes: Shapes) -> dict[str, Tensor]:
-    """Copy the tensors asked for into memory as float32; StyleTransferError says what the file lacks."""
+    """Read the tensors of these names and shapes as float32. Raises StyleTransferError if the file lacks any."""
     if missing := sorted(set(shapes) - set(file.shapes), key=lambda key: (_layer_index(key), key)):
         layers = sorted({_layer_index(key) for key in file.shapes} - {-1})
         holds = f"features.{layers[0]} to features.{layers[-1]}" if layers else "no key like features.0.weight"
@@ -134,10 +134,10 @@ def take(file: WeightsFile, shapes: Shapes) -> dict[str, Tensor]:
 
 
 def _floats(file: WeightsFile, key: str) -> Tensor:
-    """One tensor as float32 in memory of its own, since a mapped file could change under a long run.
+    """A copy of one tensor as float32: a mapped file could change during a long run.
 
-    A kernel of 8-bit whole numbers is multiplied by `KEY.scale` (K,) beside it: what a step is worth in each of the K
-    output channels.
+    A kernel (K, C, h, w) of 8-bit integers is multiplied by the tensor `KEY.scale` (K,), its quantisation steps by
+    output channel.
     """
     tensor, scale = file.tensor(key), None
     if tensor.dtype == torch.int8 and file.shapes.get(f"{key}.scale") == tuple(tensor.shape[:1]):

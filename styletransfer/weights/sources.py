@@ -1,4 +1,4 @@
-"""Where each network is published, as data."""
+"""Where the networks' weights are published, as data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SOURCES = {
 
 
 def source_of(network: str) -> Source:
-    """The source of a network by name; StyleTransferError for one that cannot be downloaded."""
+    """The source of a network by name. Raises StyleTransferError for one that cannot be downloaded."""
     if network == "vgg19-caffe":
         raise StyleTransferError(
             "vgg19-caffe is loaded from a local file given with --weights: the original Caffe VGG-19 of Simonyan and"
