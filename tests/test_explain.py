@@ -42,7 +42,7 @@ def pair() -> tuple[Tensor, Tensor]:
 
 @pytest.fixture(scope="module")
 def rebuilt(builtin: Network, pair: tuple[Tensor, Tensor]) -> list[Reconstruction]:
-    return list(reconstructions(*pair, builtin, side=48, steps=24))
+    return list(reconstructions(*pair, builtin, side=48, steps=(24,)))
 
 
 # --- reconstructions
@@ -97,13 +97,13 @@ def test_every_further_layer_brings_its_own_statistics_nearer(
 
 
 def test_the_seed_alone_decides(builtin: Network, pair: tuple[Tensor, Tensor], rebuilt: list[Reconstruction]) -> None:
-    first, again, other = (next(reconstructions(*pair, builtin, side=48, steps=3, seed=seed)) for seed in (1, 1, 2))
+    first, again, other = (next(reconstructions(*pair, builtin, side=48, steps=(3,), seed=seed)) for seed in (1, 1, 2))
     assert torch.equal(first.image, again.image) and first.losses == again.losses
     assert not torch.equal(first.image, other.image)
 
 
 def test_no_mode_of_torch_is_left_behind_between_two_pictures(builtin: Network, pair: tuple[Tensor, Tensor]) -> None:
-    for _ in zip(range(2), reconstructions(*pair, builtin, side=32, steps=1)):
+    for _ in zip(range(2), reconstructions(*pair, builtin, side=32, steps=(1,))):
         assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
     for _ in gram_layers(pair, builtin, side=32):
         assert torch.is_grad_enabled() and not torch.is_inference_mode_enabled()
@@ -113,7 +113,7 @@ def test_what_is_no_picture_is_refused(builtin: Network, pair: tuple[Tensor, Ten
     with pytest.raises(StyleTransferError, match="the content image must have values"):
         next(reconstructions(2 + pair[0], pair[1], builtin))
     with pytest.raises(StyleTransferError, match="choose a larger size"):
-        list(reconstructions(pair[0][..., :40, :], pair[1], builtin, side=32, steps=1))
+        list(reconstructions(pair[0][..., :40, :], pair[1], builtin, side=32, steps=(1,)))
 
 
 # --- Gram matrices
