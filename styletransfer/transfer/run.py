@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .. import pixels, solvers
+from .. import allocator, pixels, solvers
 from ..config import VERSION, Config, StyleTransferError
 from ..features import Network
 from ..objective import Anchor, Evaluation, Objective, StyleMoments
@@ -198,11 +198,15 @@ class Run:
 
     def _objective_of(self, state: RunState, scale: Scale) -> Objective:
         """The objective of a state's scale: the last scale's with new matches where it repeats that size."""
-        if state.start is not None and self._objective is not None and self._objective[0] == state.scale - 1:
-            self._objective[1].match(state.start, self._styles_at(scale.size))
-            return self._objective[1]
-        self._objective = None  # frees the last scale's targets before the new ones are computed
-        return self._objective_at(scale, state.start)
+        last, self._objective = self._objective, None
+        if state.start is None or last is None or last[0] != state.scale - 1:
+            last = None  # frees the last scale's targets before the new ones are computed
+        allocator.release()  # else matches fill the gaps that steps left, and the next steps take memory anew
+        if last is None:
+            return self._objective_at(scale, state.start)
+        assert state.start is not None
+        last[1].match(state.start, self._styles_at(scale.size))
+        return last[1]
 
     def _objective_at(self, scale: Scale, start: Tensor | None = None) -> Objective:
         content = None if self.content is None else self._to_device(pixels.resize(self.content, scale.size))
