@@ -62,6 +62,14 @@ def test_with_tiles_the_maps_cost_the_same_at_every_size(network: Network) -> No
     assert parts[0] == parts[1] > 0
 
 
+def test_a_run_that_starts_from_a_finished_picture_keeps_its_nearest_neighbours(network: Network) -> None:
+    config, blocks = replace(CONFIG, scales=(1.0,)), range(1, 5)
+    extra = memory_needed(network, config, SIZE, 0, finished=True) - memory_needed(network, config, SIZE, 0)
+    height, width = SIZE
+    assert extra == sum(network.width(f"relu{b + 1}_1") * (height >> b) * (width >> b) * 8 for b in blocks)
+    assert memory_needed(network, CONFIG, SIZE, 0, finished=True) == memory_needed(network, CONFIG, SIZE, 0)
+
+
 def test_the_estimate_is_linear_in_steps_and_pixels(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     fixed = 0.0
 
@@ -78,6 +86,8 @@ def test_the_estimate_is_linear_in_steps_and_pixels(network: Network, monkeypatc
     assert estimate_seconds(network, config, [((200, 200), 9)], tile=64) > plan.timing.TILED_COST * 4 * one
     repeated = 2 * (9 + plan.timing.SEARCH) / 10
     assert estimate_seconds(network, config, [((100, 100), 9), ((100, 100), 9)]) == pytest.approx((1 + repeated) * one)
+    matched = plan.seconds_of_scales(network, config, [((100, 100), 9)], finished=True)
+    assert matched == [pytest.approx(2 * (10 + plan.timing.SEARCH) / 10 * one)]
     fixed = 0.25  # of each evaluation, whatever its size
     assert estimate_seconds(network, config, [((200, 200), 9)]) == pytest.approx(10 * fixed + 4 * one)
 

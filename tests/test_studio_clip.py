@@ -61,7 +61,7 @@ def test_a_clip_is_painted_frame_after_frame(both: tuple[str, str]) -> None:
     wanted, told, turns = reel(both), [], 0
     for item in paint(wanted):
         turns += item is NEXT_TURN
-        told.append(wanted.told)
+        told.append(wanted.progress_text)
         if wanted.shown:
             assert load_image(wanted.shown).shape == (1, 3, 48, 64)
     words = [text.split(" · ")[0] for text in dict.fromkeys(told)]
@@ -146,8 +146,8 @@ def test_a_lost_worker_costs_nothing_that_is_painted(both: tuple[str, str]) -> N
     assert len(list(Clip(Path(str(wanted.file))).frames())) == 6
 
 
-def test_what_is_left_is_told_from_the_frames_so_far() -> None:
-    assert left({0: 6.0}, {0, 3}, 6) == pytest.approx(4 * 0.3 * 6 + 6)
+def test_the_time_left_follows_from_the_frames_so_far() -> None:
+    assert left({0: 6.0}, {0, 3}, 6) == pytest.approx(4 * module.FURTHER * 6 + 6)
     assert left({0: 6.0, 1: 1.0, 2: 3.0}, {0, 3}, 6) == pytest.approx(6 + 2 * 2)
     assert left({number: 1.0 for number in range(6)}, {0}, 6) == 0
 

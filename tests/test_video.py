@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,7 +20,7 @@ from torch import Tensor
 from styletransfer.config import Config
 from styletransfer.features import Network
 from styletransfer.objective import Anchor, Objective
-from styletransfer.pixels import resample
+from styletransfer.pixels import Size, resample
 from styletransfer.transfer import iterate
 from styletransfer.video import flow, paint
 
@@ -36,8 +37,10 @@ def smooth(height: int, width: int, seed: int = 0) -> Tensor:
 # --- the temporal loss
 
 
-def ruder_masks(backward: list[list[tuple[float, float]]], forward: list[list[tuple[float, float]]]) -> Tensor:
-    """c of Ruder et al. 2016 pixel by pixel, without their treatment of the frame's edges."""
+def ruder_masks(
+    backward: list[list[tuple[float, float]]], forward: list[list[tuple[float, float]]], borders: bool = True
+) -> Tensor:
+    """c of Ruder et al. 2016 pixel by pixel, without their treatment of the frame's edges; borders: of what moves."""
     height, width = len(backward), len(backward[0])
     mask = torch.ones(height, width, dtype=torch.float64)
 
@@ -64,7 +67,7 @@ def ruder_masks(backward: list[list[tuple[float, float]]], forward: list[list[tu
                         (min(max(point[0], 0), height - 1), min(max(point[1], 0), width - 1)) for point in (a, b)
                     )
                     slopes += ((backward[y1][x1][part] - backward[y0][x0][part]) / max(1, y1 - y0 + x1 - x0)) ** 2
-            if slopes > 0.01 * length + 0.002:
+            if borders and slopes > 0.01 * length + 0.002:
                 mask[y, x] = 0
             if not (-0.5 <= x + u <= width - 0.5 and -0.5 <= y + v <= height - 0.5):
                 mask[y, x] = 0
@@ -78,19 +81,21 @@ def nested(field: Tensor) -> list[list[tuple[float, float]]]:
 def test_masks_are_those_of_the_published_formula() -> None:
     backward = 2 + 0.6 * (resample(noise(1, 2, 4, 5, seed=1), (20, 24)) - 0.5)
     forward = -backward + 3 * (resample(noise(1, 2, 5, 6, seed=2), (20, 24)) - 0.5)
-    mask = flow.certain(backward, forward)
-    wanted = ruder_masks(nested(backward), nested(forward))
-    assert torch.equal(mask[0, 0], wanted) and 0.2 < float(wanted.mean()) < 0.9
+    black, white = torch.zeros(1, 3, 20, 24), torch.ones(1, 3, 20, 24)
+    for earlier, borders in ((white, True), (black, False)):  # a border that looks the same on both sides is none
+        mask = flow.certain(backward, forward, black, earlier)
+        wanted = ruder_masks(nested(backward), nested(forward), borders)
+        assert torch.equal(mask[0, 0], wanted) and 0.2 < float(wanted.mean()) < 0.9
 
 
 def test_value_and_gradient_are_those_of_the_published_sum(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     """One picture put together from all earlier frames has Ruder et al.'s sum over the frames -1, -2, -4."""
     size = 24, 32
     past = paint.Past(
-        tuple(noise(1, 3, *size, seed=seed) for seed in range(4)),
+        tuple(noise(1, 3, *size, seed=seed) / 4 for seed in range(4)),
         tuple(noise(1, 3, *size, seed=seed) for seed in range(4, 8)),
     )
-    content, image = noise(1, 3, *size, seed=9), noise(1, 3, *size, seed=10)
+    content, image = 0.75 + noise(1, 3, *size, seed=9) / 4, noise(1, 3, *size, seed=10)  # unlike all before it
     fields = {back: 2 + 0.3 * resample(noise(1, 2, 3, 4, seed=20 + back), size, "bilinear") for back in paint.BACK}
     errors = {back: resample(noise(1, 2, 3, 4, seed=30 + back), size, "bilinear") for back in paint.BACK}
 
@@ -154,9 +159,20 @@ def test_flow_finds_a_known_motion(size: tuple[int, int]) -> None:
     field = flow.optical_flow(first, second)  # what is at x in the first is at x - 3, y + 2 in the second
     middle = field[..., 8:-8, 8:-8].mean((0, 2, 3))
     assert middle.tolist() == pytest.approx([-3, 2], abs=0.2)
-    known = flow.certain(field, flow.optical_flow(second, first))
+    known = flow.certain(field, flow.optical_flow(second, first), first, second)
     assert float(known[..., 8:-8, 8:-8].mean()) > 0.95
     assert float(known[..., :, :2].mean()) < 0.2  # comes from outside the frame
+
+
+def test_the_flow_at_an_edge_is_that_of_one_side() -> None:
+    second = smooth(48, 64, seed=7)
+    second = second + 0.2 * (noise(1, 3, 48, 64, seed=8) - 0.5)
+    true = torch.zeros(1, 2, 48, 64, dtype=second.dtype)
+    true[:, 0, :, 32:] = 5.0  # the right half comes from the right
+    mixed = F.avg_pool2d(F.pad(true, (4, 4, 4, 4), "replicate"), 9, 1)
+    sharp = flow._with_sharp_edges(mixed, flow.warped(second, true, "bilinear"), second)
+    before, after = ((field - true).square().mean() for field in (mixed, sharp))
+    assert float(after) < float(before) / 3
 
 
 # --- frames
@@ -190,6 +206,15 @@ def test_a_further_frame_takes_its_share_of_the_steps(network: Network, pan: lis
     assert "temporal" not in results[0].history[-1] and results[1].history[-1]["temporal"] > 0
 
 
+def test_every_step_of_a_further_frame_has_nearest_neighbours_where_a_picture_has_them(
+    network: Network, pan: list[Tensor]
+) -> None:
+    config = replace(CONFIG, scales=(1.0, 1.0), iterations=(4, 4), style_layers=("relu1_1", "relu2_1"))
+    for changed, wanted in ((config, True), (CONFIG, False), (replace(config, nearest_weight=0.0), False)):
+        (_, _), (result, _) = paint.paint_frames(pan[:2], [pan[0]], changed, network)
+        assert len(result.history) == 4 and {"nearest" in losses for losses in result.history} == {wanted}
+
+
 def test_the_styles_are_measured_once(network: Network, pan: list[Tensor], monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Tensor] = []
     measure = Objective._style_moments
@@ -219,3 +244,22 @@ def test_going_on_from_a_past_gives_the_same_frames(network: Network, pan: list[
     whole = list(paint.paint_frames(pan, [pan[0]], CONFIG, network))
     rest = list(paint.paint_frames(pan[3:], [pan[0]], CONFIG, network, past=whole[2][1]))
     assert all(torch.equal(a.image, b.image) for (a, _), (b, _) in zip(whole[3:], rest))
+
+
+def test_the_estimate_counts_nearest_neighbours_and_flow(network: Network, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At full size alone, from a finished picture; and the flow to and from three earlier frames."""
+
+    def forecast_by_steps(
+        config: Config, size: Size, network: Network, styles: list[Size], finished: bool = False
+    ) -> Any:
+        assert (size, styles) == ((48, 64), [(32, 40)])
+        return SimpleNamespace(seconds=(100.0 * finished, *map(float, config.iterations)))
+
+    flows: list[Tensor] = []
+    monkeypatch.setattr(paint, "forecast", forecast_by_steps)
+    monkeypatch.setattr(paint, "time", SimpleNamespace(perf_counter=iter([3.0, 5.0]).__next__))
+    monkeypatch.setattr(paint, "optical_flow", lambda *frames: flows.extend(frames))
+    config = replace(CONFIG, scales=(0.5, 1.0, 1.0), iterations=(3, 6, 4), frame_share=0.5)
+    content, style = noise(1, 3, 48, 64), noise(1, 3, 32, 40)
+    assert paint.seconds_of_frames(content, [style], config, network) == (13.0, 100 + 5 + 6 * 2)
+    assert len(flows) == 2

@@ -7,14 +7,15 @@ import json
 import math
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from torch import Tensor
 from tqdm import tqdm
 
 from .. import video
@@ -23,9 +24,8 @@ from ..engine import Engine, chosen
 from ..features import Network, load_network
 from ..images import load_image
 from ..images.checks import quoted
-from ..pixels import Size, size_of
+from ..pixels import size_of
 from ..plan import peak_memory
-from ..transfer import forecast
 from ..transfer.run import Run
 from ..video import (
     READS,
@@ -39,10 +39,10 @@ from ..video import (
     Work,
     check_installed,
     digest_of,
-    further_config,
     paint_scene,
     scan,
     scenes_of,
+    seconds_of_frames,
 )
 from .batch import network_for, tried
 from .outputs import check_names, prepare
@@ -73,7 +73,7 @@ def is_clip(job: Job, options: argparse.Namespace) -> bool:
 
 
 def painted(order: Order, past: Past) -> Iterator[Painted | Glimpse]:
-    """What a worker does: yield the frames of a scene."""
+    """Yield the frames of a scene: what a worker runs."""
     return video.painted(order, network_for(order.config), past)
 
 
@@ -82,7 +82,7 @@ def painted(order: Order, past: Past) -> Iterator[Painted | Glimpse]:
 
 @dataclass
 class Command:
-    """A clip under way: its scenes, the folder of what is done, and how it is told."""
+    """A clip that is being painted: who paints, what, the folder of what is done, and the bar that shows it."""
 
     engine: Engine
     order: Order  # of the whole clip
@@ -128,75 +128,50 @@ class Command:
             return True
 
 
+class Ending(NamedTuple):
+    """How the painting ended: the entries of its frames in the report, its seconds, and whether Ctrl-C ended it."""
+
+    frames: list[dict[str, Any]]
+    seconds: float
+    interrupted: bool
+
+
 def paint_clip(job: Job, style_paths: Sequence[Path], config: Config, options: argparse.Namespace) -> int:
     """Paint a clip and return the exit code. Raises StyleTransferError."""
     check_installed()
     assert job.content is not None
-    source = job.content
-    clip = _clip(source, options)
-    check_names([job.output], options.json, None, [source, *style_paths], WRITES)
-    pictures = [load_image(path, background=options.background) for path in style_paths]
+    clip = _clip(job.content, options)
+    check_names([job.output], options.json, None, [job.content, *style_paths], WRITES)
+    styles = [load_image(path, background=options.background) for path in style_paths]
     tell = (lambda line: None) if options.quiet else say
     network = load_network(config, report=tell)
     tell(f"network {network.name} ({network.reason}), {network.mean.device.type}")
     if options.verbose:
         say(machine_line(network))
-    long_side = None if config.size == "original" else int(config.size)
-    first = next(clip.frames(long_side)).image
-    size = size_of(first)
-    config = replace(config, size=max(size))
-    Run(first, pictures, config, None, network)  # what does not fit together is told now
+    first = next(clip.frames(None if config.size == "original" else int(config.size))).image
+    config = replace(config, size=max(size_of(first)))
+    Run(first, styles, config, None, network)  # refuses what does not fit together, before the clip is read
     if not options.dry_run:
         prepare([job.output], options.json, None, None)
     scenes = scenes_of(scan(clip))
-    estimate = _estimate(job, scenes, size, config, network)
+    estimate = _estimate(job, scenes, first, styles, config, network)
     if options.dry_run:
         print(estimate)
         return 0
     tell(estimate)
-    inputs = {
-        "clip": [digest_of(source), options.seconds, options.fps, options.keep_every],
-        "styles": [digest_of(path) for path in style_paths],
-        "config": config.to_dict(),
-        "network": network.digest,
-        "background": options.background,
-        "kind": job.output.suffix.lower(),
-    }
-    work = Work(job.output, scenes, inputs)
-    ready, times = sum(work.load(scene)[0] for scene in scenes), work.times
-    if ready:
-        tell(f"{ready} of {len(times)} frames are there already")
-    sent = replace(clip, source=source.read_bytes()) if options.ray else clip  # another computer has no such file
-    order = Order(
-        sent, 0, len(times), max(size), tuple(path.read_bytes() for path in style_paths), config, options.background
-    )
-    began = time.monotonic()
-    with (
-        closing(chosen(options)) as engine,
-        tqdm(total=len(times), initial=ready, unit="frame", disable=options.quiet) as bar,
-    ):
-        command = Command(engine, order, work, bar)
-        interrupted = command.paint_all()
-    frames, told = work.finish(source), True
+    work = Work(job.output, scenes, _inputs(job, style_paths, config, network, options))
+    sent = replace(clip, source=job.content.read_bytes()) if options.ray else clip  # another computer has no such file
+    pictures = tuple(path.read_bytes() for path in style_paths)
+    order = Order(sent, 0, len(work.times), int(config.size), pictures, config, options.background)
+    ending = _paint(order, work, options, tell)
+    frames, written = work.finish(job.content), True
     if options.json is not None:
-        entries = sorted(command.reports, key=lambda entry: entry["frame"])
-        seconds = time.monotonic() - began
-        report = {
-            "outcome": "stopped" if interrupted else "done",
-            "size": list(size),
-            "scenes": [scene.start for scene in scenes],
-            "seconds": seconds,
-            "peak_memory": peak_memory(),
-            "metadata": entries[-1]["metadata"] if entries else {},
-            "machine": machine_of(network),
-            "frames": [{name: entry[name] for name in entry if name != "metadata"} for entry in entries],
-        }
-        told = write_report(options.json, json.dumps(report, indent=1))
-    if not interrupted:
-        return 0 if told else 1
+        written = write_report(options.json, json.dumps(_report(ending, work, first, network), indent=1))
+    if not ending.interrupted:
+        return 0 if written else 1
     if not frames:
         raise KeyboardInterrupt
-    say(f"stopped: saved {frames} of {len(times)} frames; the same command goes on from here")
+    say(f"stopped: saved {frames} of {len(work.times)} frames; the same command goes on from here")
     return 1
 
 
@@ -211,11 +186,57 @@ def _clip(source: Path, options: argparse.Namespace) -> Clip:
     return Clip(source, options.seconds, options.fps, options.keep_every or 1)
 
 
-def _estimate(job: Job, scenes: Sequence[Scene], size: Size, config: Config, network: Network) -> str:
-    """What a clip will take, in a line."""
-    frames = sum(len(scene.times) for scene in scenes)
-    seconds = [sum(forecast(settings, size, network).seconds) for settings in (config, further_config(config, network))]
-    total = len(scenes) * seconds[0] + (frames - len(scenes)) * seconds[1]
-    counts = f"{frames} frames of {size[1]}x{size[0]}, {len(scenes)} scene{'s' if len(scenes) > 1 else ''}"
-    each = f"{seconds[0]:.1f} s for a scene's first frame, {seconds[1]:.1f} s for a further one"
-    return f"{job.output.name}: {counts}; about {total:.0f} s: {each}"
+def _estimate(
+    job: Job, scenes: Sequence[Scene], first: Tensor, styles: Sequence[Tensor], config: Config, network: Network
+) -> str:
+    """What a clip will take, in a line; first: a frame of it."""
+    frames, (height, width) = sum(len(scene.times) for scene in scenes), size_of(first)
+    first_seconds, further_seconds = seconds_of_frames(first, styles, config, network)
+    total = len(scenes) * first_seconds + (frames - len(scenes)) * further_seconds
+    counts = f"{frames} frames of {width}x{height}, {len(scenes)} scene{'s' if len(scenes) > 1 else ''}"
+    by_frame = f"{first_seconds:.1f} s for a scene's first frame, {further_seconds:.1f} s for a further one"
+    return f"{job.output.name}: {counts}; about {total:.0f} s: {by_frame}"
+
+
+def _inputs(
+    job: Job, style_paths: Sequence[Path], config: Config, network: Network, options: argparse.Namespace
+) -> dict[str, Any]:
+    """Everything that the frames depend on."""
+    assert job.content is not None
+    return {
+        "clip": [digest_of(job.content), options.seconds, options.fps, options.keep_every],
+        "styles": [digest_of(path) for path in style_paths],
+        "config": config.to_dict(),
+        "network": network.digest,
+        "background": options.background,
+        "kind": job.output.suffix.lower(),
+    }
+
+
+def _paint(order: Order, work: Work, options: argparse.Namespace, tell: Callable[[str], None]) -> Ending:
+    """Paint the frames that are not there yet."""
+    ready, total, began = sum(work.load(scene)[0] for scene in work.scenes), len(work.times), time.monotonic()
+    if ready:
+        tell(f"{ready} of {total} frames are there already")
+    with (
+        closing(chosen(options)) as engine,
+        tqdm(total=total, initial=ready, unit="frame", disable=options.quiet) as bar,
+    ):
+        command = Command(engine, order, work, bar)
+        interrupted = command.paint_all()
+    frames = sorted(command.reports, key=lambda entry: entry["frame"])
+    return Ending(frames, time.monotonic() - began, interrupted)
+
+
+def _report(ending: Ending, work: Work, first: Tensor, network: Network) -> dict[str, Any]:
+    """What `--json` writes."""
+    return {
+        "outcome": "stopped" if ending.interrupted else "done",
+        "size": list(size_of(first)),
+        "scenes": [scene.start for scene in work.scenes],
+        "seconds": ending.seconds,
+        "peak_memory": peak_memory(),
+        "metadata": ending.frames[-1]["metadata"] if ending.frames else {},
+        "machine": machine_of(network),
+        "frames": [{name: entry[name] for name in entry if name != "metadata"} for entry in ending.frames],
+    }

@@ -1,4 +1,4 @@
-"""The Video tab: a short clip painted in a style, frame after frame; what is painted plays in the page."""
+"""The Video tab: a short clip painted in a style, frame by frame; the painted clip plays in the page."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ SHOW = "() => { if (innerWidth < 1000) document.querySelector('#video').scrollIn
 
 
 def video_tab(handlers: Handlers, page: gr.Blocks) -> None:
-    """Lay the tab out and wire it up, or say what it lacks."""
+    """Lay the tab out with its events, or say which packages are missing."""
     missing = ON_ZERO if handlers.server.limits.zero else missing_for_clips()
     if missing:
         sentence = i18n.markup("clip-missing", f"<p>{html.escape(missing)}</p>")
         gr.HTML(sentence, elem_id="clip-missing", padding=False)
         return
     video, paint = lay_video(handlers), handlers.parts
-    given = {paint.key, video.clip, video.style, *video.controls.values()}
+    inputs = {paint.key, video.clip, video.style, *video.controls.values()}
     buttons = [video.go, video.halt, video.save]
-    begun = video.go.click(video.begin, given, [*buttons, *video.shown, paint.key], **BEGIN)
+    begun = video.go.click(video.begin, inputs, [*buttons, *video.shown, paint.key], **BEGIN)
     display = Display("video", paint.key, video.follow, video.shown, video.finish, [*buttons, *video.shown])
     display.after(begun.success)
     display.when_opened(page)
@@ -81,7 +81,7 @@ def lay_video(handlers: Handlers) -> Video:
             save = gr.Button(i18n("Save"), elem_id="clip-save", interactive=False)
 
     def take(file: str | None) -> Updates:
-        """Says what is wrong with a clip that cannot be read, which is then taken away."""
+        """Takes away a clip that cannot be read, and says what is wrong with it."""
         from ..studio.clip import check
 
         return checked(file, lambda: check(str(file), limits), {clip: None}, problem)
@@ -110,7 +110,7 @@ def lay_style(styles: Any, limits: Limits) -> Picture:
 
 
 def checked(file: str | None, read: Callable[[], Any], otherwise: Updates, problem: gr.HTML) -> Updates:
-    """Nothing for an upload that can be read; else what there is in its place, and what is wrong with it."""
+    """No change for an upload that can be read; else what takes its place, and what is wrong with it."""
     try:
         with friendly():
             if file is not None:
@@ -121,7 +121,7 @@ def checked(file: str | None, read: Callable[[], Any], otherwise: Updates, probl
 
 
 def lay_controls(limits: Limits) -> dict[str, gr.Slider]:
-    """What is asked for, by name."""
+    """The settings of a clip, by name."""
     rows = {  # label, least, most, usual, step
         "strength": ("Strength", 0, 100, 50, 1),
         "size": ("Size", 128, limits.clip_size, 384, 32),
@@ -136,7 +136,7 @@ def lay_controls(limits: Limits) -> dict[str, gr.Slider]:
 
 @dataclass(frozen=True)
 class Video:
-    """The tab's components, and the handlers of their events."""
+    """The components of the tab, and the handlers of their events."""
 
     handlers: Handlers
     clip: gr.Video
@@ -173,7 +173,7 @@ class Video:
         """The frame that is being painted, until the clip is."""
         for task, latest in follow(key, "video"):
             reel = task.work
-            text = turn(task) if latest is None else reel.told
+            text = turn(task) if latest is None else reel.progress_text
             yield {self.state: status(text, reel.progress), **self._picture(reel.shown)}
 
     def finish(self, key: Any) -> Updates:
@@ -183,7 +183,7 @@ class Video:
             return {**self._buttons(running=False), self.state: status("")}
         reel: Reel = task.work
         if not task.ended:
-            return {**self._buttons(running=True), self.state: status(reel.told, reel.progress)}
+            return {**self._buttons(running=True), self.state: status(reel.progress_text, reel.progress)}
         buttons = self._buttons(running=False, file=reel.file)
         return {**buttons, self.state: status(reel.ending), **self._picture(reel.shown, reel.file)}
 

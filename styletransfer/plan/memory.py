@@ -46,16 +46,20 @@ class Plan:
         return self.available is None or self.memory <= self.available
 
 
-def make_plan(network: Network, config: Config, size: Size, *, content: bool = True) -> Plan:
-    """The largest tile and history for a result of (H, W) that fit into memory; a tile set in `config` stays."""
+def make_plan(network: Network, config: Config, size: Size, *, content: bool = True, finished: bool = False) -> Plan:
+    """The largest tile and history for a result of (H, W) that fit into memory; a tile set in `config` stays.
+
+    finished: the run starts from a finished picture, and has nearest neighbours from its first step on.
+    """
     available = available_memory(network.mean.device)
     base = resident_memory() + OVERHEAD if network.mean.device.type == "cpu" else 0
     tiles = (config.tile,) if config.tile else [side for side in TILES if side < max(size)]
     histories = (config.history, *(pairs for pairs in HISTORIES if pairs < config.history))
     plan = None
+    options = {"content": content, "finished": finished}
     for history in histories if config.optimizer == "lbfgs" else (config.history,):
         for tile in tiles:
-            memory = base + memory_needed(network, replace(config, history=history), size, tile, content=content)
+            memory = base + memory_needed(network, replace(config, history=history), size, tile, **options)
             plan = Plan(tile, history, memory, available)
             if available is None or memory <= base + USABLE * (available - base):
                 return plan
@@ -63,8 +67,10 @@ def make_plan(network: Network, config: Config, size: Size, *, content: bool = T
     return plan
 
 
-def memory_needed(network: Network, config: Config, size: Size, tile_side: int, *, content: bool = True) -> int:
-    """Bytes that a step at (H, W) needs at its peak, on top of what the process holds before."""
+def memory_needed(
+    network: Network, config: Config, size: Size, tile_side: int, *, content: bool = True, finished: bool = False
+) -> int:
+    """Bytes that a step at (H, W) needs at its peak, on top of what the process holds before; finished as above."""
     content_layers, style_layers = wanted_layers(config, network.design)
     weights = term_weights(config)
     contents = content_layers if content and weights.content else ()
@@ -74,7 +80,7 @@ def memory_needed(network: Network, config: Config, size: Size, tile_side: int, 
     stride, halo = max(network.reach(layer) for layer in layers)
     largest = max(tile.area for tile in tiles_of(size, tile_side, stride, halo))
     picture = 3 * size[0] * size[1] * network.mean.element_size()
-    is_matched = weights.nearest and len(set(config.scales)) < len(config.scales)
+    is_matched = weights.nearest and (finished or len(set(config.scales)) < len(config.scales))
     kept = [*contents, *(matched_layers(network, style_layers) if is_matched else ())]
     values: int = sum(network.width(layer) * size[0] * size[1] // network.reach(layer)[0] ** 2 for layer in kept)
     targets = values * network.features[0].weight.element_size()

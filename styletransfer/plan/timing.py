@@ -45,19 +45,23 @@ def estimate_seconds(network: Network, config: Config, scales: Sequence[tuple[Si
 
 
 def seconds_of_scales(
-    network: Network, config: Config, scales: Sequence[tuple[Size, int]], tile: int = 0
+    network: Network, config: Config, scales: Sequence[tuple[Size, int]], tile: int = 0, *, finished: bool = False
 ) -> list[float]:
-    """Seconds for the steps at every scale, given as ((H, W), steps); the last scale is the largest."""
-    repeated = [one[0] == other[0] for one, other in pairwise([((0, 0), 0), *scales])]
+    """Seconds for the steps at every scale, given as ((H, W), steps); the last scale is the largest.
+
+    finished: the run starts from a finished picture, and has nearest neighbours from its first step on.
+    """
+    repeated = [False, *(one[0] == other[0] for one, other in pairwise(scales))]
     timed = [fit_size((3, 4), min(side, max(scales[-1][0]))) for side in TIMED]
-    step = _step_time(network, config, timed, any(repeated))
+    step = _step_time(network, config, timed, finished or any(repeated))
     is_lbfgs = config.optimizer == "lbfgs"
     more_evaluations, start = (LBFGS_EVALUATIONS, LBFGS_START) if is_lbfgs else (1.0, 0)
     seconds = []
-    for (scale, steps), matched in zip(scales, repeated):
+    for number, ((scale, steps), again) in enumerate(zip(scales, repeated)):
+        matched = again or (finished and number == 0)
         pixels = scale[0] * scale[1]
         extra = TILED_COST * _overlap(network, config, scale, tile) if tile and tile < max(scale) else 1.0
-        count = more_evaluations * steps + (SEARCH if matched else min(start, steps) + TARGETS)
+        count = more_evaluations * steps + SEARCH * matched + (0 if again else min(start, steps) + TARGETS)
         # An (s, y) pair costs two dot products and two sums, twice where pixels are at their bounds.
         passes = 5 * max(0.0, min(config.history, steps / 2) - TIMED_PAIRS) if is_lbfgs else 0.0
         pairs = steps * passes * 3 * pixels * _seconds_of_pass() if passes else 0.0

@@ -1,4 +1,4 @@
-"""A clip painted for a visitor: whatever ends it, the frames that are painted are a clip that plays."""
+"""A clip painted for a visitor; however it ends, the frames painted so far are a clip that plays."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ from .session import HERE, log
 from .task import NEXT_TURN
 from .worker import in_worker
 
-SMALL = 128
+CHECK_SIZE = 128  # long side at which the first frame of an upload is read
 READ_AT_MOST = 10_000  # frames of an upload that are decoded
-FURTHER = 0.3  # what a further frame takes of the first one's time, until it is known
+FURTHER = 0.4  # time of a further frame, as a share of the first one's, until it is known
 ON_ZERO = "clips are not painted on ZeroGPU, which lends a GPU for one picture at a time"
 MISSING = "there is no clip yet: drop one first"
 LOST = "the workers that painted this were lost one after the other: choose a smaller size"
@@ -50,8 +50,9 @@ LOST = "the workers that painted this were lost one after the other: choose a sm
 class Reel:
     """A clip to paint, and what there is to show of it.
 
-    job: its content is the clip; seconds, fps: what is wanted of it; number: frames that are painted; part: how far the
-    next one is; shown: a file of the frame that is being painted; file: the painted clip, once it is over.
+    job: its content is the clip; seconds, fps: how much of it is painted; text: what is done before the first frame;
+    number: painted frames, of `total`; part: how far the next one is, 0 to 1; spent, left: seconds of painting, so far
+    and until the end; shown: a file of the frame that is being painted; file: the painted clip, once this has ended.
     """
 
     job: Job
@@ -77,8 +78,8 @@ class Reel:
         return (self.number + self.part) / self.total if self.total else 0.0
 
     @property
-    def told(self) -> str:
-        """How far it is, for somebody who waits for it."""
+    def progress_text(self) -> str:
+        """How far it is, and how long it will still take."""
         if not self.total or self.shown is None:
             return f"Getting ready · {self.text}"
         left = "" if self.left is None else f" · about {duration(max(1, self.left))}"
@@ -97,7 +98,7 @@ class Reel:
 def ordered(
     server: Server, settings: Mapping[str, Any], *, clip: str | None, style: str | None, seconds: Any, fps: Any
 ) -> Reel:
-    """The clip of a visitor's request, with every part checked; settings are values of Config's fields.
+    """The clip that a visitor asks for, with every part checked; settings: values of Config's fields.
 
     Raises StyleTransferError.
     """
@@ -124,7 +125,7 @@ def ordered(
 def check(clip: str, limits: Limits) -> None:
     """Raises StyleTransferError where an upload is no clip that can be read."""
     check_installed()
-    next(_clip(Path(clip), limits).frames(SMALL))
+    next(_clip(Path(clip), limits).frames(CHECK_SIZE))
 
 
 def _clip(source: Path, limits: Limits, seconds: float | None = None, fps: float | None = None) -> Clip:
@@ -138,7 +139,7 @@ def _number(name: str, value: Any, most: float) -> float:
 
 
 def work_of(order: Order, past: Past) -> Iterator[Painted | Glimpse]:
-    """What a worker does: yield the frames of a scene."""
+    """Yield the frames of a scene: what a worker runs."""
     return painted(order, network_for(order.config), past)
 
 
@@ -150,11 +151,11 @@ def paint(reel: Reel, engine: Engine = HERE) -> Generator[Any, None, None]:
     began, job, source = time.monotonic(), reel.job, reel.source
     clip = _clip(source, job.limits, reel.seconds, reel.fps)
     try:
-        found = []
+        frames = []
         for entry in _scanned(clip):
-            found.append(entry)
+            frames.append(entry)
             yield reel
-        scenes, reel.total = scenes_of(found), len(found)
+        scenes, reel.total = scenes_of(frames), len(frames)
         if isinstance(engine, Here):
             for frame in loading(job.config):
                 reel.text = frame.text
@@ -180,7 +181,7 @@ def _scanned(clip: Clip) -> Iterator[tuple[float, bool]]:
 
 
 def _frames(reel: Reel, engine: Engine, order: Order, work: Work) -> Generator[Any, None, None]:
-    """The frames, until all are painted or the time is over."""
+    """Paint the frames until all are done or the time is over."""
     starts, seconds = {scene.start for scene in work.scenes}, dict[int, float]()
     alone = isinstance(engine, Here)
     frames_of = in_worker(_scene) if alone else _scene
@@ -204,7 +205,7 @@ def _frames(reel: Reel, engine: Engine, order: Order, work: Work) -> Generator[A
 def _scene(
     engine: Engine, order: Order, work: Work, scene: Scene
 ) -> Generator[tuple[int, Painted | Glimpse], None, None]:
-    """The frames of a scene; where a worker is lost, another goes on."""
+    """Yield the frames of a scene; where a worker is lost, another goes on."""
     for _ in range(TRIES):
         try:
             with engine.worker() as worker, closing(paint_scene(worker, work_of, order, work, scene)) as frames:
@@ -216,7 +217,7 @@ def _scene(
 
 
 def left(seconds: Mapping[int, float], starts: Iterable[int], total: int) -> float:
-    """Seconds until the end, told from those of the frames so far, by number: a scene's first frame takes longer."""
+    """Seconds until the end, from those of the frames so far, by number: a scene's first frame takes longer."""
     starts = set(starts)
     first = _mean([taken for number, taken in seconds.items() if number in starts])
     further = _mean([taken for number, taken in seconds.items() if number not in starts]) or FURTHER * first

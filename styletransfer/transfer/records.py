@@ -52,7 +52,8 @@ class Losses(Mapping[str, float]):
 @dataclass(frozen=True)
 class RunState:
     """All that continuing a run needs: the scale's index, the solver's state, evaluations and losses so far, and the
-    picture (1, 3, H, W) in [0, 1] that a scale started from whose size the one before had, too.
+    finished picture (1, 3, H, W) in [0, 1] that a scale started from, whose nearest neighbours it has: that of the
+    scale before it, of the same size, or the last frame of a clip, moved along.
     """
 
     scale: int

@@ -66,7 +66,8 @@ class Run:
         self._on_tight_memory = on_tight_memory or (lambda: None)
         self._backed_off = False
         self._objective: tuple[int, Objective] | None = None  # and its scale
-        self._fit_memory(make_plan(network, config, self.schedule[-1].size, content=self.content is not None))
+        options: Any = {"content": self.content is not None, "finished": anchor is not None}
+        self._fit_memory(make_plan(network, config, self.schedule[-1].size, **options))
 
     def _frame(self) -> Size:
         """(H, W) of the content, or of the first style without one: the result has the same aspect."""
@@ -249,8 +250,9 @@ class Run:
         generator = torch.Generator().manual_seed(config.seed)
         pictures = self.content, self.styles, self.init_image
         first = first_image(config, size, *pictures, self.network.mean.cpu().float(), generator)
-        image = self._to_device(first) * config.pixel_range
-        return RunState(0, solvers.start(image, config))
+        image = self._to_device(first)
+        start = image if self.anchor is not None else None  # the last frame, moved along, is a finished picture
+        return RunState(0, solvers.start(image * config.pixel_range, config), start=start)
 
     def _next_scale(self, state: RunState, index: int) -> RunState:
         """The last scale's picture, enlarged to the next scale.

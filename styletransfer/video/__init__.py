@@ -3,7 +3,7 @@
 from ..config import StyleTransferError
 from ..extras import missing_for_clips
 from .clip import READS, WRITES, Clip, Frame, Piece
-from .paint import Past, further_config, paint_frames, scene_starts
+from .paint import Past, paint_frames, scene_starts, seconds_of_frames
 from .scenes import Glimpse, Order, Painted, paint_scene, painted, scan, scenes_of
 from .work import Scene, Work, digest_of
 
@@ -21,13 +21,13 @@ __all__ = [
     "Work",
     "check_installed",
     "digest_of",
-    "further_config",
     "paint_frames",
     "paint_scene",
     "painted",
     "scan",
     "scene_starts",
     "scenes_of",
+    "seconds_of_frames",
 ]
 
 

@@ -1,7 +1,7 @@
 """Clips: frames in and out, one at a time, and their sound. The only user of PyAV.
 
-A clip is written in pieces, each whole up to its last frame at any moment, so that a run can end at any frame and go on
-from there; `join` puts them together, with the sound, without encoding anything again.
+A clip is written in pieces that can be played at any moment, so that a run can stop at any frame and go on from there;
+`join` puts them together, with the sound, without encoding the pictures again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from ..pixels import Size, fit_size, resize, size_of
 
 READS = (".mp4", ".m4v", ".mov", ".webm", ".gif")
 WRITES = {".mp4": ("libx264", "libvpx-vp9"), ".webm": ("libvpx-vp9",)}  # the encoders to look for, best first
-SOUND = {".mp4": (("aac", "mp3"), "aac"), ".webm": (("opus", "vorbis"), "libopus")}  # what can be copied, else made
+# By kind: the codecs that are copied, and the encoder for all others.
+SOUND = {".mp4": (("aac", "mp3"), "aac"), ".webm": (("opus", "vorbis"), "libopus")}
 # Only containers of one file: a playlist could name other files, or addresses.
 SAFE = {"format_whitelist": "mov,matroska,gif", "protocol_whitelist": "file"}
 # Constant quality, and no frame that waits for later ones: a piece then has every frame that was written.
@@ -47,11 +48,11 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class Clip:
-    """The frames of a file that are wanted.
+    """Which frames of a file are read.
 
-    source: the file, or its bytes; seconds: how much of its beginning (None: all); fps: at most so many frames a second
-    (None: all); keep_every: of these, each first of so many; max_pixels: of a frame; max_frames: that the file may have
-    in this time, wanted or not (None: as many as it has).
+    source: the file, or its bytes; seconds: the length of the part from its beginning (None: all); fps: at most so many
+    frames a second (None: all); keep_every: of these, the first of every so many; max_pixels: of a frame; max_frames:
+    that the file may have in that part, read or not (None: any number).
     """
 
     source: Path | bytes
@@ -78,7 +79,7 @@ class Clip:
                 raise StyleTransferError(f"{_name(self.source)} has no frames that can be read")
 
     def _wanted(self, container: Any) -> Iterator[tuple[float, Any]]:
-        """Time and decoded picture of each frame that is wanted."""
+        """Time and decoded picture of each frame that is read."""
         if not container.streams.video:
             raise StyleTransferError(f"{_name(self.source)} holds no pictures: give a clip")
         stream = container.streams.video[0]
@@ -153,9 +154,9 @@ def even(size: Size) -> Size:
 
 
 class Piece:
-    """A part of a clip that is being written: an MP4 file that is whole after each frame.
+    """A part of a clip that is being written: an MP4 file that can be played after each frame.
 
-    Its first frame is at time 0, as MP4 wants it. Raises StyleTransferError where there is no encoder for it.
+    Its first frame is at time 0, as MP4 requires. Raises StyleTransferError where there is no encoder for it.
     """
 
     def __init__(self, path: Path, kind: str, size: Size, fps: float) -> None:
@@ -208,7 +209,7 @@ def _encoder(kind: str) -> str:
 
 
 class Part(NamedTuple):
-    """What a clip takes of a piece: its first frames, so many, and the time that they begin at."""
+    """So many of a piece's first frames, and the time in the clip at which they begin."""
 
     path: Path
     frames: int
@@ -218,8 +219,8 @@ class Part(NamedTuple):
 def join(parts: Sequence[Part], output: Path, source: Path, duration: float) -> None:
     """Write the parts as one clip with the source's sound, as long as the pictures.
 
-    The sound is copied; where this kind of clip cannot hold it, it is encoded again; one that cannot be read is left
-    out. None of the source's metadata is taken. The file appears when it is whole.
+    The sound is copied, or encoded again where this kind of file cannot hold it; a sound that cannot be read is left
+    out, and so is all metadata of the source. The file appears when it is complete.
     """
     try:
         _join(parts, output, source, duration)

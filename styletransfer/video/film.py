@@ -18,7 +18,7 @@ def save_film(images: Sequence[Tensor], path: Path, *, seconds: float = 0.1, hol
     """Write pictures (1, 3, H, W) of one size in [0, 1] as a clip, its kind by the name's ending.
 
     Every picture is shown for `seconds`, the last one for `hold`; both sides become even, as encoders want them. The
-    file appears when it is whole. Raises StyleTransferError.
+    file appears when it is complete. Raises StyleTransferError.
     """
     if not images or len({image.shape for image in images}) > 1:
         raise StyleTransferError("a film needs pictures of one size: at least one")

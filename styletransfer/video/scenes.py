@@ -1,4 +1,4 @@
-"""The scenes of a clip: found, and painted by a worker, each frame kept as soon as it is painted."""
+"""The scenes of a clip: finding them, and painting one by a worker, with each frame kept as soon as it is painted."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from .work import Scene, Work
 
 KEEP_EVERY = 20.0  # seconds of painting that a crash may cost
 GLIMPSE_EVERY = 0.33  # seconds between two looks at a frame that is being painted
-SMALL = 128  # long side at which cuts are looked for
+SCAN_SIZE = 128  # long side of the frames in which cuts are looked for
 
 
 # --- finding
 
 
 def scan(clip: Clip) -> Iterator[tuple[float, bool]]:
-    """The time of each frame, and whether a scene begins with it; small frames, read one at a time, tell that."""
+    """The time of each frame, and whether a scene begins with it, judged by small frames read one at a time."""
     times: list[float] = []
 
     def images() -> Iterator[Tensor]:
-        for frame in clip.frames(SMALL):
+        for frame in clip.frames(SCAN_SIZE):
             times.append(frame.time)
             yield frame.image
 
@@ -44,7 +44,7 @@ def scan(clip: Clip) -> Iterator[tuple[float, bool]]:
 
 
 def scenes_of(frames: Iterable[tuple[float, bool]]) -> list[Scene]:
-    """The scenes of a clip whose frames `scan` has told."""
+    """The scenes of a clip; frames: as `scan` yields them."""
     times, begins = zip(*frames)
     starts = [number for number, begin in enumerate(begins) if begin]
     return [Scene(start, times[start:end]) for start, end in pairwise([*starts, len(times)])]
@@ -71,7 +71,7 @@ class Order:
 
 
 class Painted(NamedTuple):
-    """A frame that is painted: what is shown, what the next frame needs of it, and its entry in the report."""
+    """A painted frame: the picture to show, what the next frame needs, and an entry for the report."""
 
     image: Tensor
     content: Tensor
@@ -118,8 +118,8 @@ def paint_scene(
 ) -> Generator[tuple[int, Painted | Glimpse], None, None]:
     """Have a worker paint what is left of a scene, and keep it: yields each frame with its number in the clip.
 
-    paint: what the worker runs, `painted` with its network; order: of the whole clip. Whatever ends this, the frames
-    that are painted stay. Raises Lost.
+    paint: what the worker runs, `painted` with its network; order: of the whole clip. However this ends, the frames
+    painted so far are kept. Raises Lost.
     """
     done, past = work.load(scene)
     if done == len(scene.times):

@@ -1,4 +1,4 @@
-"""A clip under way: a folder beside the output with the pieces written so far and what each scene needs to go on."""
+"""A clip that is being painted: a folder beside the output, with its pieces and what each scene needs to go on."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class Scene:
 
 
 class Work:
-    """The folder of a clip under way.
+    """The folder of a clip that is being painted.
 
-    inputs: everything that the frames depend on; a folder with frames of others, or of somebody else, is refused.
+    inputs: everything that the frames depend on; a folder with frames of other inputs, or with other files, is refused.
     Raises StyleTransferError.
     """
 
@@ -61,7 +61,7 @@ class Work:
 
     @cached_property
     def times(self) -> list[float]:
-        """Of all frames."""
+        """Seconds from the beginning of the clip, for every frame."""
         return [time for scene in self.scenes for time in scene.times]
 
     @cached_property
@@ -71,14 +71,15 @@ class Work:
         return (len(self.times) - 1) / span if span > 0 else 25.0
 
     def piece(self, scene: Scene, frame: int) -> Path:
-        """The file of a scene's frames from one on."""
+        """The file of a scene's frames from number `frame` on."""
         return self.folder / f"{scene.start:06d}-{frame:06d}.mp4"
 
     def state(self, scene: Scene) -> Path:
+        """The file with what a scene needs to go on."""
         return self.folder / f"{scene.start:06d}.safetensors"
 
     def save(self, scene: Scene, done: int, past: Past) -> None:
-        """Keep what the scene needs to go on after so many frames."""
+        """Keep what the scene needs to go on after its first `done` frames."""
         tensors = {f"content/{place}": image for place, image in enumerate(past.contents)}
         tensors |= {f"result/{place}": image for place, image in enumerate(past.results)}
         if past.spectrum is not None:
@@ -103,8 +104,8 @@ class Work:
         return done, Past(_numbered(tensors, "content"), _numbered(tensors, "result"), spectrum)
 
     def finish(self, source: Path) -> int:
-        """Write the clip as far as it is painted without a gap, and return its number of frames; a whole one's folder
-        is removed.
+        """Write the clip up to the first missing frame, and return its number of frames; remove the folder where none
+        is missing.
         """
         parts, frames, begin = list[Part](), 0, self.scenes[0].times[0]
         for scene in self.scenes:

@@ -1,11 +1,12 @@
 """Clips of photographs with known motion: do strokes stay on things, does the style last, what does a frame cost?
 
-    python tests/benchmarks/video.py [--size 128] [--frames 6] [--still 120] [--long 500] [--show FOLDER]
+    python tests/benchmarks/video.py [--size 128] [--frames 6] [--clip FILE] [--still 120] [--long 500] [--show FOLDER]
 
 The clips are a pan, a zoom, a turn, and a round cut-out of one photograph that moves over another. For each: the
 difference of successive frames where both show the same, as RMS, of the contents (what resampling alone makes of it),
 of the clip, and of frames painted each alone; the largest style loss of a frame over that of its picture painted alone;
-and the processor time of a further frame over that of a first. `--still` paints a photograph that does not move so many
+and the processor time of a further frame over that of a first. `--clip` measures a file, ten frames a second of it,
+where optical flow says that two frames show the same. `--still` paints a photograph that does not move so many
 times at half the size, and tells what that does to its lightness, and how much memory grows. `--long` has the command
 line paint so many frames of a pan, and a fifth of them, at half the size in few steps, and tells the most memory that
 each took. `--show` writes each clip beside its contents, as clip-NAME.webp.
@@ -22,6 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,9 +41,11 @@ from styletransfer import Config, Network, fit_size, load_image, load_network, r
 from styletransfer.objective import Objective
 from styletransfer.pixels import luminance, size_of
 from styletransfer.plan import resident_memory
-from styletransfer.video import Frame, Piece, paint_frames
+from styletransfer.video import Clip, Frame, Piece, paint_frames
+from styletransfer.video.flow import certain, optical_flow
 
 Motion = Callable[[int], Tensor]  # a frame's number -> (2, 3), from the frame's coordinates to the photograph's
+Places = tuple[Tensor, Tensor]  # where each pixel was one frame earlier, a grid (1, H, W, 2); was it seen, (1, 1, H, W)
 EXAMPLES = ROOT / "examples"
 
 
@@ -86,7 +90,7 @@ def shown(layers: Sequence[Layer], number: int, height: int, width: int) -> Show
     return Shown(image, layer)
 
 
-def same_places(layers: Sequence[Layer], before: Shown, after: Shown, number: int) -> tuple[Tensor, Tensor]:
+def same_places(layers: Sequence[Layer], before: Shown, after: Shown, number: int) -> Places:
     """Where each pixel of frame `number` was one frame earlier, as a grid, and whether it was seen there."""
     height, width = size_of(after.image)
     square = torch.tensor([[0.0, 0.0, 1.0]])
@@ -100,13 +104,21 @@ def same_places(layers: Sequence[Layer], before: Shown, after: Shown, number: in
     return grid, (was == after.layer) & inside
 
 
-def difference(layers: Sequence[Layer], frames: Sequence[Shown], images: Sequence[Tensor]) -> float:
+def flow_places(before: Tensor, after: Tensor) -> Places:
+    """As `same_places`, by optical flow."""
+    height, width = size_of(after)
+    backward = optical_flow(after, before)
+    here = F.affine_grid(torch.eye(2, 3)[None], [1, 3, height, width], align_corners=False)
+    moved = backward.permute(0, 2, 3, 1) * torch.tensor([2 / width, 2 / height])
+    return here + moved, certain(backward, optical_flow(before, after), after, before) > 0
+
+
+def difference(places: Sequence[Places], images: Sequence[Tensor]) -> float:
     """RMS difference of successive pictures where both show the same."""
     squares = []
-    for number in range(1, len(images)):
-        grid, seen = same_places(layers, frames[number - 1], frames[number], number)
-        moved = F.grid_sample(images[number - 1], grid, "bicubic", "border", align_corners=False)
-        squares.append((moved - images[number]).square()[seen.expand_as(moved)])
+    for (grid, seen), before, after in zip(places, images, images[1:]):
+        moved = F.grid_sample(before, grid, "bicubic", "border", align_corners=False)
+        squares.append((moved - after).square()[seen.expand_as(moved)])
     return float(torch.cat(squares).mean().sqrt())
 
 
@@ -132,6 +144,7 @@ def main() -> None:
     parser.add_argument("--temporal-weight", type=float, default=Config().temporal_weight)
     parser.add_argument("--frame-share", type=float, default=Config().frame_share)
     parser.add_argument("--clips", nargs="*", default=["pan", "zoom", "turn", "occlusion"])
+    parser.add_argument("--clip", type=Path, metavar="FILE", help="a file to measure instead")
     parser.add_argument("--still", type=int, default=0)
     parser.add_argument("--long", type=int, default=0)
     parser.add_argument("--sheet", type=Path)
@@ -152,14 +165,14 @@ def main() -> None:
     )
     print("|---|---|---|---|---|---|---|")
     rows, strips = {}, list[Tensor]()
-    for name in options.clips:
-        layers = clips(photographs)[name]
-        row, strip, pairs = measured(layers, style, config, network, options)
+    for name in [options.clip.stem] if options.clip else options.clips:
+        contents, places = filmed(options) if options.clip else made(clips(photographs)[name], options)
+        row, strip, pairs = measured(contents, places, style, config, network, options.alone)
         if options.show:
             show(pairs, options.show / f"clip-{name}.webp")
-        contents, clip, alone, ratio, loss, share = rows[name] = row
+        content, clip, alone, ratio, loss, share = rows[name] = row
         print(
-            f"| {name} | {contents:.4f} | {clip:.4f} | {alone:.4f} | {ratio:.2f} | {loss:.2f} | {share:.2f} |",
+            f"| {name} | {content:.4f} | {clip:.4f} | {alone:.4f} | {ratio:.2f} | {loss:.2f} | {share:.2f} |",
             flush=True,
         )
         strips += strip
@@ -172,31 +185,41 @@ def main() -> None:
     write_json(options.json, rows)
 
 
+def made(layers: list[Layer], options: argparse.Namespace) -> tuple[list[Tensor], list[Places]]:
+    """The frames of a clip with known motion, and where each one's pixels were before."""
+    width, numbers = options.size, range(options.frames)
+    frames = [shown(layers, number, width * 3 // 4, width) for number in numbers]
+    places = [same_places(layers, frames[number - 1], frames[number], number) for number in numbers[1:]]
+    return [frame.image for frame in frames], places
+
+
+def filmed(options: argparse.Namespace) -> tuple[list[Tensor], list[Places]]:
+    """As `made`, for a file."""
+    frames = Clip(options.clip, fps=10).frames(options.size)
+    contents = [frame.image for frame in islice(frames, options.frames)]
+    return contents, [flow_places(before, after) for before, after in pairwise(contents)]
+
+
 def measured(
-    layers: list[Layer], style: Tensor, config: Config, network: Network, options: argparse.Namespace
+    contents: list[Tensor], places: list[Places], style: Tensor, config: Config, network: Network, alone: int
 ) -> tuple[tuple[float, ...], list[Tensor], list[Tensor]]:
-    """The figures of one clip; its last frames side by side, as they are, painted, and painted alone; and each frame
-    beside its content.
+    """The figures of one clip, of which so many frames, the last ones, are painted alone, too; these frames side by
+    side, as they are, painted, and painted alone; and each frame beside its content.
     """
-    width = options.size
-    frames = [shown(layers, number, width * 3 // 4, width) for number in range(options.frames)]
-    contents = [frame.image for frame in frames]
     images, seconds, began = [], [], time.process_time()
     for result, _ in paint_frames(contents, [style], config, network):
         images.append(result.image)
         seconds.append(time.process_time() - began)
         began = time.process_time()
-    from_here = max(0, options.frames - options.alone)
-    alone = [stylize(content, [style], config, network=network).image for content in contents[from_here:]]
-    differences = [difference(layers, frames, pictures) for pictures in (contents, images)]
-    late = [Layer(layer.photograph, later(layer.motion, from_here), layer.round) for layer in layers]
-    differences.append(difference(late, frames[from_here:], alone))
+    start = max(0, len(contents) - alone)
+    lone = [stylize(content, [style], config, network=network).image for content in contents[start:]]
+    differences = [difference(places, contents), difference(places, images), difference(places[start:], lone)]
     losses = [
         style_loss(image, style, config, network) / style_loss(other, style, config, network)
-        for image, other in zip(images[from_here:], alone)
+        for image, other in zip(images[start:], lone)
     ]
     row = (*differences, differences[1] / differences[2], max(losses), statistics.median(seconds[1:]) / seconds[0])
-    strips = [torch.cat(pictures, dim=3) for pictures in (contents[from_here:], images[from_here:], alone)]
+    strips = [torch.cat(pictures, dim=3) for pictures in (contents[start:], images[start:], lone)]
     return row, strips, [torch.cat(pair, dim=3) for pair in zip(contents, images)]
 
 
@@ -205,10 +228,6 @@ def show(frames: Sequence[Tensor], path: Path) -> None:
     pictures = [Image.fromarray((frame[0] * 255).round().byte().permute(1, 2, 0).numpy()) for frame in frames]
     pictures += pictures[-2:0:-1]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=100, loop=0, quality=60, method=6)
-
-
-def later(move: Motion, start: int) -> Motion:
-    return lambda number: move(start + number)
 
 
 def style_loss(image: Tensor, style: Tensor, config: Config, network: Network) -> float:
