@@ -550,7 +550,7 @@ def test_a_link_says_what_it_holds_and_what_it_leaves_out(pictures: tuple[str, s
     assert holds == ["the style", *link.HELD]
     assert lacks == ["your own photograph", "the other styles of the mix", "what was changed in Expert"]
     assert link.sentence("The link is copied", ["a", "b"], ["c", "d", "e"]) == (
-        "The link is copied: it holds a and b, but not c, d and e."
+        "The link is copied: it holds a and b; left out: c, d and e."
     )
 
 

@@ -598,6 +598,7 @@ def test_preview_progress_and_stop_are_in_view_while_it_runs(small: Any, width: 
     small.locator("#styles button").last.click()  # which may be further down
     small.click("#run")
     wait_for_preview(small)
+    assert "processing" not in small.inner_text("body")  # Gradio's word
     for element in ("#result", "#status progress", "#stop"):
         box = box_of(small, element)
         assert box["y"] >= 0 and box["y"] + box["height"] <= height, element

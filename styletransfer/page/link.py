@@ -70,5 +70,5 @@ def in_link(handlers: Handlers, values: Values) -> tuple[list[str], list[str]]:
 
 def sentence(where: str, holds: Sequence[str], lacks: Sequence[str]) -> str:
     if lacks:
-        return f"{where}: it holds {listed(holds)}, but not {listed(lacks)}."
+        return f"{where}: it holds {listed(holds)}; left out: {listed(lacks)}."
     return f"{where}: it holds {listed(holds)}."
