@@ -269,8 +269,14 @@ def _checked(name: str, value: Any, default: Any, rule: Mapping[str, Any]) -> An
     if isinstance(default, int) and value != int(value):
         raise StyleTransferError(f"{name} must be a whole number, got {_shown(value)}")
     if not rule["low"] <= value <= rule["high"]:
-        raise StyleTransferError(f"{name} must lie between {rule['low']:g} and {rule['high']:g}, got {value:g}")
+        low, high, got = map(_number, (rule["low"], rule["high"], value))
+        raise StyleTransferError(f"{name} must lie between {low} and {high}, got {got}")
     return int(value) if isinstance(default, int) else float(value)
+
+
+def _number(value: float) -> str:
+    """A number as messages show it: a whole one whole, unless it is very long."""
+    return str(int(value)) if abs(value) < 1e15 and value == int(value) else f"{value:g}"
 
 
 def _shown(value: Any) -> str:

@@ -52,7 +52,7 @@ from styletransfer.studio.wording import FIELDS, as_text, from_png, from_text
 with warnings.catch_warnings():  # Gradio makes event loops that it leaves to the garbage collector
     warnings.simplefilter("ignore", ResourceWarning)
     import app
-    from styletransfer.page import controls, crowd, inputs, many, nine, presets
+    from styletransfer.page import controls, crowd, inputs, link, many, nine, presets
     from styletransfer.page import handlers as handling
     from styletransfer.page import pictures as pictures_page
     from styletransfer.page import visit as visits
@@ -150,8 +150,8 @@ def test_a_control_agrees_with_its_field(name: str) -> None:
 
 
 def test_the_script_fills_controls_with_the_recipes_values() -> None:
-    script = controls.setter(["draft", "crowson"], ("scales", "iterations", "tv_weight", "box"))
-    table = json.loads(script.removeprefix("recipe => (").removesuffix(")[recipe]"))
+    script = controls.with_recipes("RECIPES", ("scales", "iterations", "tv_weight", "box"))
+    table = json.loads(script.removeprefix("(").removesuffix(")"))
     assert table["draft"] == [
         ", ".join(map(str, RECIPES["draft"].scales)),
         ", ".join(map(str, RECIPES["draft"].iterations)),
@@ -487,13 +487,15 @@ def test_a_queue_is_bounded(pictures: tuple[str, str], count: int, words: str) -
 def test_captions_tell_how_far_each_picture_is(pictures: tuple[str, str]) -> None:
     places = many.places(handlers, given(pictures), [*pictures, pictures[0]], "content")
     places[0].progress, places[1].progress, series = 1.0, 0.425, Series(places, number=1, files=["one.png"])
-    files, captions = zip(*many.pictures(series))
-    assert captions == ("content.jpg", "style.png · 42 %", "content.jpg · waiting")
-    assert len(set(files)) == 1 and len(load_image(files[0]).unique()) == 1  # a grey tile
+    places[0].file = places[1].file = pictures[0]
+    _, captions = zip(*many.pictures(series))
+    assert captions == ("content.jpg", "style.png · 42 %")  # nothing of those that wait
     assert many.words(series) == "Painting · 48 % · picture 2 of 3"
     places[1].problem = "'style.png' is no picture"
-    captions = tuple(caption for _, caption in many.pictures(series, ended=True))
+    places[1].file, places[2].file = None, pictures[0]
+    files, captions = zip(*many.pictures(series, ended=True))
     assert captions == ("content.jpg", "'style.png' is no picture", "content.jpg · stopped")
+    assert len(load_image(files[1]).unique()) == 1  # a grey tile
     ended: Any = SimpleNamespace(work=series, stopped=True)
     assert many.ending(ended) == "Stopped: 1 of 3 painted, 1 could not be read or painted."
 
@@ -505,8 +507,51 @@ def test_a_picture_made_here_brings_its_settings_back(pictures: tuple[str, str])
     back, blend = settings(updates), updates[parts.blend]
     assert (back["strength"], back["color"], back["iterations"], blend) == (20, "match", "3, 2", 30)
     assert "The settings are back." in updates[parts.state] and "built-in" in updates[parts.network_line]
-    with pytest.raises(gr.Error, match="holds no settings"):
-        presets.restored(handlers, pictures[1])
+    assert "given: the photograph and the style." in updates[parts.state] and parts.content not in updates
+    for picture, words in ((pictures[1], "holds no settings"), (pictures[0], "is no PNG: .* a JPEG has none")):
+        with pytest.raises(gr.Error, match=words):
+            presets.restored(handlers, picture)
+
+
+def test_a_picture_made_here_names_its_bundled_pictures_and_no_other(pictures: tuple[str, str]) -> None:
+    photo, styles = handlers.bundled["photos"][4], [style["file"] for style in handlers.bundled["styles"][1:3]]
+    key, _ = painted((photo["file"], *styles))
+    assert read_settings(saved(key))["pictures"] == {"content": "coffee", "styles": ["wave", "glass"]}
+    updates = presets.restored(handlers, saved(key))
+    assert [updates[slot] for slot in (parts.content, *parts.styles)] == [photo["file"], *styles, None, None]
+    assert (
+        updates[parts.result]["value"] == (photo["file"],) * 2
+        and "settings and pictures are back: size is 128 here" in updates[parts.state]
+    )
+    key, _ = painted((photo["file"], styles[0], pictures[1]))
+    updates = presets.restored(handlers, saved(key))
+    assert updates[parts.content] == photo["file"] and parts.styles[0] not in updates
+    assert " Still to be given: the 2 styles." in updates[parts.state]
+    key, _ = painted(pictures)
+    assert "pictures" not in read_settings(saved(key))
+
+
+@pytest.mark.parametrize(
+    "names",
+    [None, "temple", {"content": ["temple"], "styles": "night"}, {"styles": ["night", {}]}, {"content": "../x"}],
+)
+def test_names_of_pictures_that_are_none_are_left_alone(tmp_path: Path, names: Any) -> None:
+    metadata = {"config": Config().to_dict(), "pictures": names}
+    assert presets.bundled_in(metadata, handlers.bundled) == (None, [])
+
+
+def test_a_link_says_what_it_holds_and_what_it_leaves_out(pictures: tuple[str, str]) -> None:
+    first = handlers.bundled["results"][0]
+    values = given((first["content"], first["style"]), **Config().to_dict()) | {parts.recipe: "balanced"}
+    holds, lacks = link.in_link(handlers, values)
+    assert holds == ["the photograph", "the style", *link.HELD] and lacks == []
+    values |= {parts.content: pictures[0], parts.styles[1]: pictures[1], parts.controls["optimizer"]: "adam"}
+    holds, lacks = link.in_link(handlers, values)
+    assert holds == ["the style", *link.HELD]
+    assert lacks == ["your own photograph", "the other styles of the mix", "what was changed in Expert"]
+    assert link.sentence("The link is copied", ["a", "b"], ["c", "d", "e"]) == (
+        "The link is copied: it holds a and b; left out: c, d and e."
+    )
 
 
 @pytest.mark.parametrize("blend", ["100", None, -1, 101, [1]])
@@ -540,6 +585,7 @@ def test_settings_from_outside_are_what_the_controls_can_show() -> None:
 def test_a_picture_painted_in_regions_says_that_they_are_not_in_it(tmp_path: Path) -> None:
     save_image(torch.zeros(1, 3, 4, 4), tmp_path / "a.png", settings={"config": Config().to_dict(), "masked": True})
     text = presets.restored(handlers, str(tmp_path / "a.png"))[parts.state]
+    assert presets.still_missing({"masked": True}, "a.jpg", ["b.jpg"]) == ["the regions painted on it"]
     assert "given: the photograph, the style and the regions painted on it." in text
 
 
@@ -874,6 +920,17 @@ def test_an_upload_that_cannot_be_read_gives_way_to_the_picture_that_was_there(t
     assert "&lt;b&gt;.png" in updates.pop(parts.says[parts.content]) and updates == {}
 
 
+def test_a_photograph_that_no_size_makes_wide_enough_is_refused_at_once(tmp_path: Path) -> None:
+    for height, refused in ((50, True), (80, False)):
+        Image.new("L", (10000, height)).save(tmp_path / "thin.png")
+        updates = pictures_page.take(handlers, parts.content)(places(content=str(tmp_path / "thin.png")))
+        words = (
+            "'thin.png' is too narrow, with 10000 x 50 pixels: the long side may be at most 128 times the short one."
+        )
+        assert (words in updates[parts.says[parts.content]]) is refused
+        assert updates[parts.content] == (places()[parts.content] if refused else str(tmp_path / "thin.png"))
+
+
 def test_another_style_leaves_the_painted_picture(pictures: tuple[str, str]) -> None:
     key, _ = painted(pictures)
     styles = handlers.bundled["styles"]
@@ -1012,3 +1069,18 @@ def test_mcp_is_served_only_where_it_is_installed(
 @pytest.mark.parametrize(("typed", "taken"), [(None, 0), (500, 100), (-3, 0), (40, 40)])
 def test_a_number_typed_beside_a_slider_is_taken_as_near_as_it_goes(typed: Any, taken: float) -> None:
     assert parts.blend.preprocess(typed) == taken
+
+
+@pytest.mark.parametrize(("name", "first"), [("strength", 50), ("style_scale", 1), ("size", 512), ("seed", 0)])
+def test_a_number_that_is_left_empty_is_its_first_value(name: str, first: float) -> None:
+    assert parts.controls[name].preprocess(None) == first
+
+
+def test_what_nine_drafts_came_to_is_told(pictures: tuple[str, str]) -> None:
+    series = Series(nine.places(handlers, given(pictures), None))
+    stopped: Any = SimpleNamespace(work=series, ended=True, stopped=True)
+    assert nine.ending(stopped) == "Stopped: nothing is painted yet."
+    series.places[0].progress = 0.2
+    assert nine.ending(stopped) == f"Stopped. {nine.PICK}"
+    stopped.ended = False
+    assert nine.ending(stopped).startswith("Painting · 2 %")

@@ -185,6 +185,8 @@ def test_a_config_cannot_be_changed() -> None:
         ({"scales": (1.0, 0.5)}, "scales must rise and end at 1"),
         ({"scales": (0.25, 0.5)}, "scales must rise and end at 1"),
         ({"scales": ()}, "scales must rise and end at 1"),
+        ({"iterations": (99999999,)}, "iterations must lie between 1 and 100000, got 99999999$"),
+        ({"content_weight": 1e16}, r"between 0 and 1e\+15, got 1e\+16$"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(settings: dict[str, Any], message: str) -> None:

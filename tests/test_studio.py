@@ -439,7 +439,7 @@ def test_a_png_carries_the_settings_and_a_jpeg_nothing(pictures: tuple[str, str]
     assert read_settings(kept.file("png")) == {**kept.metadata, "config": config}
     with Image.open(kept.file("jpg")) as jpeg:
         assert jpeg.format == "JPEG" and jpeg.size == (32, 26) and not jpeg.getexif()
-    with pytest.raises(StyleTransferError, match="no picture"):
+    with pytest.raises(StyleTransferError, match="is no PNG"):
         read_settings(kept.file("jpg"))
 
 

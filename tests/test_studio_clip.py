@@ -188,7 +188,7 @@ def test_odd_clips_end_in_one_sentence(both: tuple[str, str], tmp_path: Path, mo
     (tmp_path / "list.mp4").write_text("#EXTM3U\n#EXTINF:1,\nfile:///etc/hostname\n")
     torch.save({}, tmp_path / "weights.webm")
     for name in ("text.mp4", "half.mp4", "list.mp4", "weights.webm"):
-        with pytest.raises(StyleTransferError, match="cannot be read as a clip"):
+        with pytest.raises(StyleTransferError, match="cannot be read as a clip: it is damaged"):
             check(str(tmp_path / name), Limits())
         wanted = reel((str(tmp_path / name), both[1]))
         with pytest.raises(StyleTransferError, match="cannot be read as a clip"):

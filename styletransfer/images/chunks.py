@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Iterator
 
+HEIC = "HEIC"  # of iPhones
 PNG_DEPTH = 24  # the byte with the bits of a sample
 PNG_HEADER = 33  # bytes: the signature and IHDR
 MAX_PROFILE = 16 * 2**20  # bytes
@@ -77,14 +78,14 @@ def bare_gif(data: bytes) -> bytes:
 
 
 def unread_kind(data: bytes) -> str:
-    """The kind of a file that Pillow does not know, as part of a sentence."""
+    """The kind of a file that Pillow does not know, as part of a sentence, or `HEIC`."""
     brands = data[8:64] if data[4:8] == b"ftyp" else b""  # of a file of ISO's base media format
     if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
         return "JPEG XL, and no picture of a kind"
     if b"avif" in brands or b"avis" in brands:
         return "AVIF, and no picture of a kind"
     if b"hei" in brands or b"hev" in brands or b"mif1" in brands:
-        return "HEIC, and no picture of a kind"
+        return HEIC
     return "a TIFF, but not of a kind" if data.startswith((b"II*\0", b"MM\0*")) else "no picture of a kind"
 
 

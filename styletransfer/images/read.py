@@ -24,7 +24,7 @@ from torch import Tensor
 
 from ..config import StyleTransferError
 from .checks import SETTINGS_KEY, as_one_error, parse_settings, quoted
-from .chunks import PNG_DEPTH, bare_gif, bare_jpeg, bare_png, png_profile, png_with_text, unread_kind
+from .chunks import HEIC, PNG_DEPTH, bare_gif, bare_jpeg, bare_png, png_profile, png_with_text, unread_kind
 
 Source = str | os.PathLike[str] | bytes | BinaryIO
 
@@ -68,6 +68,8 @@ def read_settings(source: Source) -> dict[str, Any]:
     Raises StyleTransferError if there are none, or they are no JSON object, too long or too deeply nested.
     """
     name, data = _read(source, MAX_BYTES)
+    if not data.startswith(b"\x89PNG"):
+        raise StyleTransferError(f"{name} is no PNG: settings are read from a PNG that was saved here; a JPEG has none")
     with _open_image(name, png_with_text(data, SETTINGS_KEY), ("PNG",)) as image:
         text = image.info.get(SETTINGS_KEY)
     if not isinstance(text, str):
@@ -157,6 +159,11 @@ def _open_image(name: str, data: bytes, formats: tuple[str, ...]) -> Iterator[Im
             kind = unread_kind(data)
             if kind.partition(",")[0] in formats:  # an AVIF that is cut short
                 raise
+            if kind == HEIC:
+                raise StyleTransferError(
+                    f"{name} is HEIC, which is not read here: on an iPhone choose Settings > Camera > Formats > "
+                    "Most Compatible, or share the photo as JPEG"
+                ) from error
             raise StyleTransferError(f"{name} is {kind} that is read: {', '.join(formats)}") from error
         except Image.DecompressionBombError as error:  # Pillow's own limit, far above ours
             raise StyleTransferError(f"{name} has too many pixels: at most {MAX_PIXELS:,} are allowed") from error

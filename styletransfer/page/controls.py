@@ -16,6 +16,7 @@ import gradio as gr
 from ..recipes import RECIPES
 from ..studio.server import Limits
 from ..studio.wording import FIELDS, as_text
+from .inputs import Number, Slider
 from .words import i18n, said
 
 Bundled = Mapping[str, Sequence[Mapping[str, str]]]  # `photos`, `styles`, `pairs` and `results`, each with its entries
@@ -41,21 +42,22 @@ def control(name: str, limits: Limits, **options: Any) -> Any:
         return gr.Textbox(as_text(default), **options)
     highest = min(rule["high"], getattr(limits, name, 2**53))  # JavaScript's largest whole number
     options = {"minimum": rule["low"], "maximum": highest, **options}
-    return gr.Number(default, precision=0 if isinstance(default, int) else None, **options)
+    return Number(default, precision=0 if isinstance(default, int) else None, **options)
 
 
-def slider(name: str, limits: Limits, **options: Any) -> gr.Slider:
+def slider(name: str, limits: Limits, **options: Any) -> Slider:
     """The slider of a field of Config; options give its label, its step and the lowest value that is useful."""
     high, default = getattr(limits, name, FIELDS[name].metadata["high"]), FIELDS[name].default
-    return gr.Slider(maximum=high, value=default, elem_id=name, buttons=[], **options)
+    return Slider(maximum=high, value=default, elem_id=name, buttons=[], **options)
 
 
-def setter(recipes: Sequence[str], names: Sequence[str]) -> str:
-    """JavaScript that fills controls from a recipe: the browser is never too late for a click on Paint."""
-    rows = {name: [as_text(getattr(RECIPES[name], field)) for field in names] for name in recipes}
-    return f"recipe => ({json.dumps(rows)})[recipe]"
-
-
+# The browser is never too late for a click on Paint. A quality is the recipe of its name; of another quality, what was
+# changed in Expert stays.
+BY_RECIPE = "recipe => [QUALITIES.includes(recipe) ? recipe : null, ...RECIPES[recipe]]"
+BY_QUALITY = """(quality, recipe, ...values) => {
+  const all = !QUALITIES.includes(recipe), wanted = RECIPES[quality]
+  return [quality, ...FIELDS.map((field, number) => all || TELLING.includes(field) ? wanted[number] : values[number])]
+}"""
 # Hides the controls that are as the recipe has them.
 FILTER = """(only, recipe, ...values) => {
   const wanted = RECIPES[recipe] ?? []
@@ -67,10 +69,13 @@ FILTER = """(only, recipe, ...values) => {
 }"""
 
 
-def changed_filter(names: Sequence[str]) -> str:
-    """JavaScript that shows only the controls that differ from the recipe."""
-    rows = {name: [as_text(getattr(config, field)) for field in names] for name, config in RECIPES.items()}
-    return FILTER.replace("RECIPES", f"({json.dumps(rows)})").replace("FIELDS", f"({json.dumps(names)})")
+def with_recipes(text: str, names: Sequence[str], recipes: Sequence[str] = tuple(RECIPES)) -> str:
+    """JavaScript with what it is about: the values that each recipe has of these fields."""
+    rows = {recipe: [as_text(getattr(RECIPES[recipe], field)) for field in names] for recipe in recipes}
+    lists = {"RECIPES": rows, "FIELDS": names, "QUALITIES": QUALITIES, "TELLING": QUALITY}
+    for word, value in lists.items():
+        text = text.replace(word, f"({json.dumps(value)})")
+    return text
 
 
 # --- pictures

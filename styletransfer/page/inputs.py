@@ -54,6 +54,15 @@ class Slider(gr.Slider):
         return super().preprocess(min(self.maximum, max(self.minimum, value)))
 
 
+class Number(gr.Number):
+    """A number that is typed: an empty one is its first value."""
+
+    is_template = True
+
+    def preprocess(self, payload: Any) -> Any:
+        return super().preprocess(self.value if payload is None else payload)
+
+
 class Canvas(gr.ImageEditor):
     """An editor whose value is the file of its only layer, as bytes or a path."""
 

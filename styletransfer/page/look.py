@@ -54,23 +54,11 @@ SEND = """async file => {
   if (!file) return ''
   const name = file.orig_name || file.path.split('/').pop()
   const picture = new File([await (await fetch(file.url)).blob()], name, {type: 'image/png'})
-  if (!navigator.canShare?.({files: [picture]})) return 'This browser has no share sheet: press Save instead.'
   try {
     await navigator.share({files: [picture]})
     window.unsaved = false
   } catch {}
   return ''
-}"""
-# A link that presets the page, which also becomes the page's own address.
-LINK = """async (content, style, strength, brush, size, quality) => {
-  const names = NAMES, query = new URLSearchParams()
-  const values = {content: names[content?.path], style: names[style?.path], strength, brush, size, quality}
-  for (const [name, value] of Object.entries(values)) if (value != null) query.set(name, value)
-  history.replaceState(null, '', `?${query}`)
-  try {
-    await navigator.clipboard.writeText(location.href)
-    return 'The link is copied. Your own pictures are not part of it.'
-  } catch { return 'The link is in the address bar. Your own pictures are not part of it.' }
 }"""
 
 

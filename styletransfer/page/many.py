@@ -157,16 +157,16 @@ def running(key: Any) -> Series | None:
 
 
 def pictures(series: Series, ended: bool = False) -> list[tuple[str, str]]:
-    """All places, with what there is in each."""
-    return [(place.file or series.blank, said(caption(place, ended))) for place in series.places]
+    """The places that are begun, with what there is in each; the status tells how many there are."""
+    begun = [place for place in series.places if place.file or place.over]
+    return [(place.file or series.blank, said(caption(place, ended))) for place in begun]
 
 
 def caption(place: Place, ended: bool) -> str:
     """The name of a picture, and how far it is, or what went wrong with it."""
     if place.over:
         return place.problem or place.name
-    state = "stopped" if ended else f"{100 * place.progress:.0f} %" if place.progress else "waiting"
-    return f"{place.name} · {state}"
+    return f"{place.name} · {'stopped' if ended else f'{100 * place.progress:.0f} %'}"
 
 
 def words(series: Series) -> str:

@@ -25,12 +25,12 @@ def lay_mix(parts: Parts, styles: Sequence[Mapping[str, str]], limits: Limits) -
     with gr.Accordion(i18n("Mix with other styles"), open=False, elem_id="mix"):
         for number in range(1, MAX_STYLES + 1):
             with gr.Row(visible=False, elem_classes="mixed", elem_id=f"mixed{number}") as row:
+                options: Any = {"type": "filepath", "height": 64, "buttons": [], "interactive": False}
+                slot = Picture(label=i18n(f"Style {number}"), elem_id=f"style{number}", **options)
                 if number > 1:
-                    options: Any = {"type": "filepath", "height": 64, "buttons": []}
-                    slot = Picture(
-                        label=i18n(f"Style {number}"), elem_id=f"style{number}", interactive=False, **options
-                    )
                     parts.styles.append(slot)
+                else:
+                    first = slot  # the one of the Paint tab, in small
                 share = Slider(0, 100, 50, step=1, label=i18n("Style"), min_width=140, buttons=[])
                 share.elem_id = f"share{number}"
                 parts.shares.append(share)
@@ -57,6 +57,7 @@ def lay_mix(parts: Parts, styles: Sequence[Mapping[str, str]], limits: Limits) -
         chosen = [values[slot] for slot in parts.styles]
         several = sum(map(bool, chosen)) > 1
         shown: Updates = {row: gr.update(visible=several and bool(file)) for row, file in zip(rows, chosen)}
+        shown[first] = chosen[0] if several else None
         labels = {
             share: gr.update(label=said(name_of(file, styles))) for share, file in zip(parts.shares, chosen) if file
         }
@@ -65,7 +66,7 @@ def lay_mix(parts: Parts, styles: Sequence[Mapping[str, str]], limits: Limits) -
     tiles.select(add, set(parts.styles), parts.styles[1:], **PRIVATE)
     upload.upload(add_own, {*parts.styles, upload}, parts.styles[1:], **PRIVATE)
     changed = [slot.change for slot in parts.styles]
-    gr.on(changed, show, set(parts.styles), [*rows, *parts.shares], **AT_ONCE)
+    gr.on(changed, show, set(parts.styles), [first, *rows, *parts.shares], **AT_ONCE)
 
 
 def added(parts: Parts, values: Values, file: str, styles: Sequence[Mapping[str, str]]) -> Updates:

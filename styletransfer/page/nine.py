@@ -22,6 +22,7 @@ from .words import i18n, said
 
 if TYPE_CHECKING:
     from ..studio.series import Place, Series
+    from ..studio.task import Task
 
 SIZE = 192
 STRENGTHS, BRUSHES = (30.0, 50.0, 75.0), (0.5, 1.0, 1.6)
@@ -93,10 +94,9 @@ class Nine:
     def finish(self, key: Any) -> Updates:
         """What the visit has of its drafts."""
         task, buttons = task_of(key, "nine"), self._buttons(at_work(key, "nine"))
-        if task is None or task.latest is None:
-            return {**buttons, self.state: status("Stopped." if task and task.stopped else "")}
-        text = words(task.work) if not task.ended else f"Stopped. {PICK}" if task.stopped else PICK
-        return {**buttons, self.state: status(text), self.grid: pictures(task.work)}
+        if task is None:
+            return {**buttons, self.state: status("")}
+        return {**buttons, self.state: status(ending(task)), self.grid: pictures(task.work)}
 
     def pick(self, key: Any, event: gr.SelectData) -> Updates:
         """Style, strength and brush size of the draft clicked, and the Paint tab to look at."""
@@ -132,6 +132,16 @@ def places(handlers: Handlers, values: Values, styles: Sequence[Mapping[str, str
 def pictures(series: Series) -> list[tuple[str, str]]:
     """All places, with what there is in each; none before the photograph has been read."""
     return [(place.file, said(place.name)) for place in series.places if place.file]
+
+
+def ending(task: Task) -> str:
+    """What to say at the end, or to a page that is opened meanwhile."""
+    painted = any(place.progress for place in task.work.places)
+    if not task.ended:
+        return words(task.work) if painted else "Waiting for its turn"
+    if not painted:
+        return "Stopped: nothing is painted yet." if task.stopped else ""
+    return f"Stopped. {PICK}" if task.stopped else PICK
 
 
 def words(series: Series) -> str:

@@ -18,6 +18,10 @@
   const theme = localStorage.getItem('styletransfer.theme')
   if (theme) document.body.classList.toggle('dark', theme === 'dark')
 
+  // Where there is no share sheet for files, there is no button for it.
+  const sample = {files: [new File([''], 'sample.png', {type: 'image/png'})]}
+  document.body.classList.toggle('unshared', !navigator.canShare?.(sample))
+
   // The title tells how far a run is, and that it has ended while nobody looked; who wants to hears it.
   const progress = () => find('.status progress[value]')
   let running = false, stopped = false
@@ -89,6 +93,15 @@
   // For a file that is dropped beside all places, the browser would leave the page.
   const beside = event => { if (event.dataTransfer?.types.includes('Files')) event.preventDefault() }
   for (const kind of ['dragover', 'drop']) addEventListener(kind, beside)
+
+  // A number that is left empty is its first value: Gradio's sliders would take the least there is.
+  addEventListener('blur', event => {
+    const box = event.target
+    if (box.type !== 'number' || box.value !== '') return
+    const id = box.closest('.block[id]')?.id
+    box.value = gradio_config.components.find(component => component.props.elem_id === id)?.props.value ?? ''
+    box.dispatchEvent(new Event('input', {bubbles: true}))
+  }, true)
 
   // A scroll that starts on a slider must not change it: browsers move it as soon as it is touched.
   let touched = null

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,20 +14,22 @@ from ..studio.server import Limits, Server
 from . import look
 from .brushes import PICK_BRUSH, brush_tiles
 from .controls import (
+    BY_QUALITY,
+    BY_RECIPE,
     EXPERT,
+    FILTER,
     GROUPS,
     QUALITIES,
-    QUALITY,
     Bundled,
-    changed_filter,
     control,
-    setter,
     slider,
     strip,
+    with_recipes,
 )
 from .errors import friendly
 from .handlers import EXAMPLE, FILMS, UNPAINTED, Handlers
 from .inputs import Canvas, Slider
+from .link import wire_link
 from .mix import lay_mix
 from .own import lay_own
 from .parts import AT_ONCE, PRIVATE, Parts, Updates, Values
@@ -59,6 +60,7 @@ def paint_tab(server: Server, bundled: Bundled, key: Any) -> Handlers:
     lay_command(parts)
     lay_expert(handlers)
     wire_pictures(handlers)
+    wire_link(handlers)
     wire_runs(handlers)
     outputs = [*parts.shown, *parts.pictures, *parts.settings]
     parts.visit.select(handlers.bring_back, key, outputs, **PRIVATE)
@@ -153,12 +155,15 @@ def lay_expert(handlers: Handlers) -> None:
                 gr.Markdown(f"### {i18n(GROUPS[name])}")
             controls[name] = control(name, limits)
     given = [changed, parts.recipe, *(controls[name] for name in EXPERT)]
-    changed.input(None, given, changed, js=changed_filter(EXPERT))
+    changed.input(None, given, changed, js=with_recipes(FILTER, EXPERT))
     random.click(None, None, controls["seed"], js=look.RANDOM)
-    names = ("network", *EXPERT)
-    parts.quality.input(None, parts.quality, [controls[name] for name in QUALITY], js=setter(QUALITIES, QUALITY))
-    filled = parts.recipe.input(None, parts.recipe, [controls[name] for name in names], js=setter(list(RECIPES), names))
-    for event in (filled.then, controls["network"].input):
+    names, quality, recipe = ("network", *EXPERT), parts.quality, parts.recipe
+    filled = [controls[name] for name in names]
+    by_quality = quality.input(
+        None, [quality, recipe, *filled], [recipe, *filled], js=with_recipes(BY_QUALITY, names, QUALITIES)
+    )
+    by_recipe = recipe.input(None, recipe, [quality, *filled], js=with_recipes(BY_RECIPE, names))
+    for event in (by_quality.then, by_recipe.then, controls["network"].input):
         event(handlers.network_line, controls["network"], parts.network_line, **AT_ONCE)
 
 
@@ -193,7 +198,7 @@ def lay_result(handlers: Handlers, first: Mapping[str, str]) -> None:
             able["interactive"] = bool(first)
             parts.copy = gr.Button(i18n("Copy picture"), size="sm", elem_id="copy", **able)
             parts.send = gr.Button(i18n("Share"), size="sm", elem_id="send", **able)
-            link = gr.Button(i18n("Copy link"), size="sm", elem_id="link", min_width=90)
+            parts.link = gr.Button(i18n("Copy link"), size="sm", elem_id="link", min_width=90)
         with gr.Row():
             choices = [(i18n("Painting's"), "style"), (i18n("Photo's"), "content"), (i18n("Photo's balance"), "match")]
             color = gr.Radio(choices, value="style", label=i18n("Colours"), elem_id="color", scale=3, min_width=300)
@@ -211,7 +216,6 @@ def lay_result(handlers: Handlers, first: Mapping[str, str]) -> None:
     parts.controls["color"] = color
     parts.said = gr.Textbox(visible="hidden")
     wire_result(handlers)
-    wire_link(handlers, link)
     parts.visit = strip([], "visit", i18n("Results of this visit"), visible=False)
 
 
@@ -228,16 +232,6 @@ def wire_result(handlers: Handlers) -> None:
     color = parts.controls["color"]
     for event in (color.input, parts.blend.release):
         event(handlers.tint, [*shown, color, parts.blend], [*shown, parts.result], **PRIVATE)
-
-
-def wire_link(handlers: Handlers, button: gr.Button) -> None:
-    """A link that presets this page: its pictures, if they are bundled, and its main settings."""
-    parts, bundled = handlers.parts, handlers.bundled
-    names = {entry["look"]: entry["name"] for kind in ("photos", "styles") for entry in bundled[kind]}
-    settings = [parts.controls[name] for name in ("strength", "style_scale", "size")]
-    given = [parts.content, parts.styles[0], *settings, parts.quality]
-    said = button.click(None, given, parts.said, js=look.LINK.replace("NAMES", json.dumps(names)))
-    said.then(told, parts.said, None, **PRIVATE)
 
 
 def told(sentence: str | None) -> None:

@@ -42,6 +42,7 @@ class Parts:
     keep: dict[str, gr.Button]  # by kind of file
     copy: gr.Button
     send: gr.Button  # to the system's share sheet
+    link: gr.Button
     said: gr.Textbox  # what the browser answers to them
     own: Sequence[Any]  # settings that the visitor keeps under a name
     network_line: gr.HTML

@@ -88,13 +88,15 @@ def take(handlers: Handlers, slot: Any) -> Callable[..., Updates]:
     """A handler of an upload into a slot: one that cannot be read gives way to the picture that was there."""
 
     def take(values: Values) -> Updates:
-        from ..studio.kept import sheet
+        from ..studio.kept import photograph, sheet
 
         if values[slot] is None:
             return {}
+        limits, file = handlers.server.limits, values[slot]
         try:
             with friendly():
-                picture = sheet(values[slot], handlers.server.limits.pixels)
+                is_content = slot is handlers.parts.content
+                picture = photograph(file, limits) if is_content else sheet(file, limits.pixels)
         except gr.Error as error:
             return {slot: values[handlers.parts.good[slot]], handlers.parts.says[slot]: says(error.message)}
         is_tiff = values[slot].lower().endswith((".tif", ".tiff"))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gradio as gr
 
 from ..config import Config, StyleTransferError
+from ..studio.job import MAX_STYLES
 from ..studio.server import Limits
 from ..studio.wording import NAMES, from_address, from_png
 from .controls import Bundled
@@ -16,7 +17,7 @@ from .handlers import Handlers
 from .look import status
 from .parts import AT_ONCE, PRIVATE, Updates
 from .visit import anew, at_work, visit_of
-from .words import said
+from .words import listed, said
 
 NAVIGATION = "key => [key, performance.getEntriesByType('navigation')[0]?.type ?? '']"  # `navigate`, `reload`, …
 OURS = {"content", "style", "quality", *NAMES}  # many sites add names of their own to their links
@@ -27,8 +28,8 @@ def wire_presets(handlers: Handlers, page: gr.Blocks) -> None:
     """A PNG that is dropped, and the address that the page was opened with, set all controls."""
     parts = handlers.parts
 
-    def restore(file: str | None) -> Updates:
-        return restored(handlers, file)
+    def restore(key: Any, file: str | None) -> Updates:
+        return restored(handlers, file, key)
 
     again, navigation = gr.Textbox(visible="hidden"), gr.Textbox(visible="hidden")
 
@@ -37,8 +38,8 @@ def wire_presets(handlers: Handlers, page: gr.Blocks) -> None:
         followed = anew(again, key, "paint")  # first: a run that ends meanwhile is then seen to have ended
         return {**followed, **opened(handlers, key, query, navigation)} or gr.skip()
 
-    outputs = [*parts.settings, parts.state, parts.restore]
-    restoring = parts.restore.upload(restore, parts.restore, outputs, **PRIVATE)
+    outputs = [*parts.settings, *parts.after, *parts.pictures, parts.restore]
+    restoring = parts.restore.upload(restore, [parts.key, parts.restore], outputs, **PRIVATE)
     # In place of an earlier picture's line; the place is emptied, since a filled one takes no other file.
     restoring.failure(lambda: (status(REFUSED), None), None, [parts.state, parts.restore], **AT_ONCE)
     changed = dict.fromkeys([*parts.settings, *parts.after, *parts.pictures, *parts.shown, again])
@@ -58,8 +59,8 @@ def opened(handlers: Handlers, key: Any, query: Mapping[str, str], navigation: s
     return {**asked, **handlers.finish(key)} if running else asked
 
 
-def restored(handlers: Handlers, file: str | None) -> Updates:
-    """The settings of a PNG that was made here, in all controls."""
+def restored(handlers: Handlers, file: str | None, key: Any = None) -> Updates:
+    """The settings of a PNG that was made here, in all controls, and those of its pictures that are bundled."""
     from ..images import read_settings
 
     with friendly():
@@ -69,22 +70,52 @@ def restored(handlers: Handlers, file: str | None) -> Updates:
         config, changes = from_png(metadata, handlers.server.limits)
     blend = metadata.get("blend", 0)
     blend = blend if isinstance(blend, (int, float)) and 0 <= blend <= 100 else 0
-    missing = still_missing(metadata)
-    text = f"The settings are back. Still to be given: {missing}."
-    if changes:
-        text = f"The settings are back: {changes}. Still to be given: {missing}."
-    return {**handlers.fill(config, blend), handlers.parts.state: status(text), handlers.parts.restore: None}
+    parts, content, styles = handlers.parts, *bundled_in(metadata, handlers.bundled)
+    updates = {**handlers.fill(config, blend), **brought(handlers, key, content, styles), parts.restore: None}
+    if content and styles:
+        text = f"The settings and pictures are back: {changes}." if changes else "The settings and pictures are back."
+    else:
+        text = f"The settings are back: {changes}." if changes else "The settings are back."
+    if missing := still_missing(metadata, content, styles):
+        text = f"{said(text)} Still to be given: {listed(missing)}."
+    return {**updates, parts.state: status(text)}
 
 
-def still_missing(metadata: Mapping[str, Any]) -> str:
-    """What a PNG does not hold, in words; its metadata is not trusted."""
+def bundled_in(metadata: Mapping[str, Any], bundled: Bundled) -> tuple[str | None, list[str]]:
+    """The files of the photograph and of all styles of a PNG, if they are bundled; its metadata is not trusted."""
+    names = metadata.get("pictures")
+    names = names if isinstance(names, Mapping) else {}
+    styles = names.get("styles")
+    wanted = [names.get("content")], styles if isinstance(styles, list) and len(styles) <= MAX_STYLES else []
+    photos, paintings = (
+        [file for name in asked for file in (entry["file"] for entry in bundled[kind] if entry["name"] == name)]
+        for asked, kind in zip(wanted, ("photos", "styles"))
+    )
+    return next(iter(photos), None), paintings if len(paintings) == len(wanted[1]) else []
+
+
+def brought(handlers: Handlers, key: Any, content: str | None, styles: Sequence[str]) -> Updates:
+    """The pictures of a PNG in their places; a new photograph is shown unpainted, unless one is being painted."""
+    parts, pictures = handlers.parts, dict[Any, str | None]()
+    if content:
+        pictures[parts.content] = content
+    if styles:
+        pictures |= dict(zip(parts.styles, [*styles, *[None] * MAX_STYLES]))
+    updates = handlers.filled(pictures)
+    if content and not at_work(key, "paint"):
+        updates |= handlers.unpainted(key, content, styles[0] if len(styles) == 1 else None)
+    return updates
+
+
+def still_missing(metadata: Mapping[str, Any], content: str | None, styles: Sequence[str]) -> list[str]:
+    """What a PNG does not bring back, in words; its metadata is not trusted."""
     sizes = metadata.get("sizes")
-    styles = sizes.get("styles") if isinstance(sizes, Mapping) else None
-    count = len(styles) if isinstance(styles, list) else 1
-    given = "the style" if count == 1 else f"the {count} styles"
-    if metadata.get("masked"):
-        return f"the photograph, {given} and the regions painted on it"
-    return f"the photograph and {given}"
+    listing = sizes.get("styles") if isinstance(sizes, Mapping) else None
+    count = len(listing) if isinstance(listing, list) else 1
+    missing = [] if content else ["the photograph"]
+    if not styles:
+        missing.append("the style" if count == 1 else f"the {count} styles")
+    return [*missing, "the regions painted on it"] if metadata.get("masked") else missing
 
 
 def from_query(handlers: Handlers, query: Mapping[str, str], key: Any = None) -> Updates:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -64,6 +64,12 @@ def said(text: str, headers: Mapping[str, str] | None = None) -> str:
         headers = request.headers
     language = language_of((headers or {}).get("accept-language", ""))
     return translated(text, language) if language else text
+
+
+def listed(texts: Sequence[str]) -> str:
+    """Parts of a sentence in a row: a, b and c."""
+    *first, last = map(said, texts)
+    return said(" and ").join([said(", ").join(first), last] if first else [last])
 
 
 def translated(text: str, language: str) -> str:

@@ -19,17 +19,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..config import Config
+from ..config import Config, StyleTransferError
 from ..images import encode_image, load_image, save_animation, save_image
+from ..images.checks import quoted
 from ..pixels import fit_size, recolor, resize, size_of
 from ..transfer import Step
 from .frames import Frame, shrunk, state_bytes
 from .job import Job, checked
-from .server import Server
+from .server import Limits, Server
 from .task import Task
+from .wording import bundled_names
 from .worker import in_worker
 
 PREVIEW_SIDE, SHEET_SIDE, THUMBNAIL_SIDE = 768, 640, 180
+LEAST = 16  # pixels on the short side that a network with relu5_1 needs
 THUMBNAIL = "thumbnail.jpg"
 FILM_FRAMES, FILM_SIDE = 48, 512
 KEEP_SECONDS, KEEP_VISITS, KEEP_RESULTS = 3600, 40, 24
@@ -135,7 +138,8 @@ class Kept:
             return path
         config = {**self.metadata["config"], "color": self.settings.color}
         blend = {"blend": self.blend} if self.blend else {}
-        settings = {**self.metadata, "config": config, **blend}
+        pictures = {"pictures": names} if (names := bundled_names(self.job.content, self.job.styles)) else {}
+        settings = {**self.metadata, "config": config, **blend, **pictures}
         save_image(self.image(), path, settings=settings if kind == "png" else None)
         return path
 
@@ -180,8 +184,24 @@ def finished_example(server: Server, content: str, style: str, file: str) -> Kep
 @in_worker
 def sheet(path: str, max_pixels: int) -> np.ndarray[Any, Any]:
     """A small picture to paint regions on: (H, W, 3) in 0-255, without the metadata of its file."""
-    small = shrunk(load_image(path, max_pixels=max_pixels), SHEET_SIDE)
-    return (small[0].permute(1, 2, 0) * 255 + 0.5).byte().numpy()
+    return _small_bytes(load_image(path, max_pixels=max_pixels))
+
+
+@in_worker
+def photograph(path: str, limits: Limits) -> np.ndarray[Any, Any]:
+    """The same of a photograph to paint. Raises StyleTransferError where no size makes it wide enough for that."""
+    image = load_image(path, max_pixels=limits.pixels)
+    height, width = size_of(image)
+    if min(fit_size((height, width), limits.size)) < LEAST:
+        raise StyleTransferError(
+            f"{quoted(path)} is too narrow, with {width} x {height} pixels: "
+            f"the long side may be at most {limits.size // LEAST} times the short one"
+        )
+    return _small_bytes(image)
+
+
+def _small_bytes(image: Tensor) -> np.ndarray[Any, Any]:
+    return (shrunk(image, SHEET_SIDE)[0].permute(1, 2, 0) * 255 + 0.5).byte().numpy()
 
 
 def within(step: Step, limit: int) -> Step | None:

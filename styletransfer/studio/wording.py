@@ -87,6 +87,20 @@ def file_name(path: str) -> str:
 # --- addresses and PNGs
 
 
+def bundled_names(content: str, styles: Sequence[str]) -> dict[str, Any]:
+    """The names of the bundled pictures among those of a result, as its PNG holds them: the `content`, and the `styles`
+    if all are bundled; of a visitor's own pictures nothing is told.
+    """
+    photograph, paintings = _bundled(content, "photos"), [_bundled(style, "styles") for style in styles]
+    return {**({"content": photograph} if photograph else {}), **({"styles": paintings} if all(paintings) else {})}
+
+
+def _bundled(path: str, kind: str) -> str:
+    """The name of a bundled picture; empty: any other, which Gradio keeps in folders that are named by a digest."""
+    *_, examples, folder, name = ["", "", *path.replace("\\", "/").split("/")]
+    return name.rpartition(".")[0] if (examples, folder) == ("examples", kind) else ""
+
+
 def from_address(query: Mapping[str, str], limits: Limits) -> tuple[str, Config, list[str], list[str]]:
     """The recipe and settings of a page's address, the names with invalid values, and what was changed to fit the
     page's controls, in words. Unknown names, which many sites add to links, are ignored.

@@ -131,8 +131,9 @@ def _reading(source: Path | bytes) -> Iterator[Any]:
         with av.open(str(source) if isinstance(source, Path) else BytesIO(source), options=options) as container:
             yield container
     except av.FFmpegError as error:
-        kinds = ", ".join(READS)
-        raise StyleTransferError(f"{_name(source)} cannot be read as a clip: give one of {kinds}") from error
+        unknown = isinstance(source, Path) and source.suffix.lower() not in READS
+        why = f"give one of {', '.join(READS)}" if unknown else "it is damaged, cut short or of an unusual kind"
+        raise StyleTransferError(f"{_name(source)} cannot be read as a clip: {why}") from error
 
 
 def _picture(frame: Any, long_side: int | None, aspect: float) -> Tensor:
