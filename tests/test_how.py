@@ -40,7 +40,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
 def _few_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     from styletransfer import explain
 
-    monkeypatch.setattr(explain.reconstructions, "__kwdefaults__", {"side": 32, "steps": 2, "seed": 0})
+    monkeypatch.setattr(explain.reconstructions, "__kwdefaults__", {"side": 32, "steps": (2,), "seed": 0})
 
 
 @pytest.fixture(scope="module")
