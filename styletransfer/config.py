@@ -37,6 +37,8 @@ KEEPS = ("best", "last")
 COLORS = ("style", "content", "match")
 STYLE_COLORS = ("keep", "match")
 
+REMOVED = {"octaves": 1}  # settings of older pictures, and the value of each that changes nothing
+
 # Default steps by size, coarse to fine, for VGG-19 and for the compact network. Coarse steps are cheap and make the
 # large shapes: 32 and 40 of them paint clear swirls into a sky, 12 and 16 do not.
 STEPS, COMPACT_STEPS = (32, 40, 64), (32, 40, 40)
@@ -108,8 +110,6 @@ class Config:
     style_weight: float = _option(1.0, "weight of the style loss", low=0, high=1e15)
     # Chosen by eye at 384 px: with more, flat areas lose their strokes.
     nearest_weight: float = _option(0.7, "weight of the nearest-neighbour loss, at repeated scales", low=0, high=1e15)
-    # With layers as deep as relu5_1, one octave is enough for large strokes; three cost a third more time.
-    octaves: int = _option(1, "sizes (1, 1/2, 1/4 ...) to match the style at; more: larger strokes", low=1, high=6)
     tv: str = _option("l1", "form of the total variation", choices=TOTAL_VARIATIONS)
     tv_norm: str = _option("relative", "relative to the content's total variation, or as published", choices=TV_NORMS)
     # Chosen by eye at 384 px: 0.002 removes single odd pixels, 0.01 begins to flatten strokes.
@@ -206,15 +206,18 @@ class Config:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:
-        """The inverse of `to_dict`; missing settings get their defaults. Raises StyleTransferError."""
+        """The inverse of `to_dict`: missing settings get their defaults, removed ones are ignored.
+
+        Raises StyleTransferError.
+        """
         if not isinstance(values, Mapping):
             raise StyleTransferError(f"settings must be names with values, got {_shown(values)}")
         known = {setting.name for setting in fields(cls)}
-        unknown = sorted(map(_shown, set(values) - known))
+        unknown = sorted(map(_shown, set(values) - known - set(REMOVED)))
         if unknown:
             raise StyleTransferError(f"unknown setting {unknown[0]}: the settings are {', '.join(sorted(known))}")
         settings: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name in known
         }
         return cls(**settings)
 
@@ -226,19 +229,30 @@ def _filled(steps: tuple[int, ...], count: int) -> tuple[int, ...]:
 
 def changes_since(metadata: Mapping[str, Any]) -> str:
     """Why a picture painted again from this metadata would differ, as part of a sentence; empty: it would not."""
-    regions = "the regions of its styles are not in it" if metadata.get("masked") is True else ""
-    return "; ".join(filter(None, [network_change(metadata), regions]))
+    regions = ["the regions of its styles are not in it"] if metadata.get("masked") is True else []
+    return "; ".join([*program_changes(metadata), *regions])
 
 
-def network_change(metadata: Mapping[str, Any]) -> str:
-    """Part of a sentence if the built-in network has changed since the picture of this metadata, else empty."""
+def program_changes(metadata: Mapping[str, Any]) -> list[str]:
+    """What has changed in this program since it made the picture of this metadata, as parts of a sentence."""
+    changes = []
+    if _of_earlier_network(metadata):
+        changes.append("the built-in network has changed since, so that the picture will be another")
+    config = metadata.get("config")
+    settings = config if isinstance(config, Mapping) else {}
+    for name, neutral in REMOVED.items():
+        if (value := settings.get(name, neutral)) != neutral:
+            changes.append(f"the setting {name}, which was {_shown(value)}, no longer exists")
+    return changes
+
+
+def _of_earlier_network(metadata: Mapping[str, Any]) -> bool:
+    """Whether an earlier built-in network painted the picture of this metadata."""
     network, versions = metadata.get("network"), metadata.get("versions")
     if not isinstance(network, Mapping) or not isinstance(versions, Mapping) or network.get("name") != "builtin":
-        return ""
+        return False
     numbers = re.fullmatch(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})", str(versions.get("styletransfer")))
-    if not numbers or tuple(map(int, numbers.groups())) >= BUILTIN_SINCE:
-        return ""
-    return "the built-in network has changed since, so that the picture will be another"
+    return numbers is not None and tuple(map(int, numbers.groups())) < BUILTIN_SINCE
 
 
 def _checked(name: str, value: Any, default: Any, rule: Mapping[str, Any]) -> Any:

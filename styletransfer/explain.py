@@ -35,7 +35,7 @@ TOGETHER = ((0.980, 0.965, 0.930), (0.330, 0.690, 0.660), (0.020, 0.190, 0.250))
 
 # Noise at the start, as in the figure. Not in it: a touch of total variation, and a coarse scale, without which the few
 # steps leave a grain.
-_PLAIN = Config(init="noise", octaves=1, content_weight=1.0, scales=(0.5, 1.0), iterations=STEPS, size=SIDE)
+_PLAIN = Config(init="noise", content_weight=1.0, scales=(0.5, 1.0), iterations=STEPS, size=SIDE)
 
 
 class Reconstruction(NamedTuple):

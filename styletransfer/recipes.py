@@ -16,7 +16,7 @@ ONE_EACH = (1.0,) * 5
 FIFTHS = (0.2,) * 5
 
 # Without our own additions.
-_published = partial(Config, octaves=1, nearest_weight=0.0, tv_weight=0.0, preconditioner="none")
+_published = partial(Config, nearest_weight=0.0, tv_weight=0.0, preconditioner="none")
 
 # Gatys, Ecker and Bethge 2015, 2016: content 1/2 sum (F-P)^2, the paper's alpha : beta = 1 : 1e3.
 GATYS = _published(

@@ -154,6 +154,16 @@ def test_a_stranger_s_picture_names_no_file(folder: Path) -> None:
     assert cli.configured(options).weights is None and cli.configured(options).size == 64
 
 
+def test_an_older_picture_s_settings_say_what_has_changed_since(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = {"config": {**Config(size=64).to_dict(), "octaves": 3}}
+    save_image(load_image(folder / "a.png"), folder / "old.png", settings=settings)
+    options = cli.build_parser().parse_args(["--settings", str(folder / "old.png")])
+    assert cli.configured(options).size == 64
+    assert capsys.readouterr().err == "old.png: the setting octaves, which was 3, no longer exists\n"
+
+
 def test_transparency_is_restored_on_request(folder: Path) -> None:
     from styletransfer.images import load_alpha
 

@@ -247,6 +247,16 @@ def test_a_dict_holds_every_field_and_those_left_out_are_defaults() -> None:
     assert Config(style_layers=("relu1_1",)).to_dict()["style_layers"] == ["relu1_1"]
 
 
+@pytest.mark.parametrize(
+    ("value", "change"), [(1, ""), (3, "the setting octaves, which was 3, no longer exists"), ([9], "which was [9]")]
+)
+def test_a_removed_setting_of_an_older_picture_is_ignored_and_said(value: Any, change: str) -> None:
+    settings = {"size": 300, "octaves": value}
+    assert Config.from_dict(settings) == Config(size=300)
+    said = changes_since({"config": settings})
+    assert change in said and bool(change) == bool(said)
+
+
 def test_an_unknown_setting_is_answered_with_the_known_ones() -> None:
     with pytest.raises(StyleTransferError, match=r"unknown setting 'sise': the settings are averaging, .*, size, "):
         Config.from_dict({"size": 300, "sise": 3})

@@ -141,7 +141,7 @@ def test_a_worker_can_be_asked_while_it_is_at_work(cluster: Engine) -> None:
 def test_tiles_on_workers_add_up_to_the_local_loss_and_gradient(
     cluster: Engine, network: Network, masked: bool, tmp_path: Path
 ) -> None:
-    config = Config(octaves=2, tv_weight=1.0, content_layers=("relu4_2",))
+    config = Config(tv_weight=1.0, content_layers=("relu4_2",))
     content, style, image = (noise(1, 3, 80, 112, seed=seed) for seed in range(3))
     masks = [noise(1, 1, 40, 56, seed=3)] if masked else None
 

@@ -20,14 +20,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from styletransfer import losses, objective, solvers, spectrum
-from styletransfer.config import STATISTICS, STYLE_NORMS, TOTAL_VARIATIONS, Config
+from styletransfer.config import STATISTICS, TOTAL_VARIATIONS, Config
 from styletransfer.features import Design, Network, load_network
 from styletransfer.images import load_image
 from styletransfer.losses import moments, total_variation
 from styletransfer.objective import Objective, term_weights
 from styletransfer.pixels import cover, resize
 
-CONFIG = Config(content_layers=("relu4_2",), style_layers=FIVE, octaves=1, tv_weight=0.1)
+CONFIG = Config(content_layers=("relu4_2",), style_layers=FIVE, tv_weight=0.1)
 SHALLOW = ("relu1_1", "relu2_1")
 
 
@@ -195,63 +195,9 @@ def test_the_same_style_twice_is_that_style_and_a_weight_of_0_is_none(network: N
 
 
 def test_targets_of_an_earlier_objective_are_as_good_as_the_styles(network: Network) -> None:
-    config = replace(CONFIG, octaves=2)
-    first = Objective(network, config, picture(1), [picture(2)])
-    again = Objective(network, config, picture(1), [], first.style_targets)
+    first = Objective(network, CONFIG, picture(1), [picture(2)])
+    again = Objective(network, CONFIG, picture(1), [], first.style_targets)
     assert torch.equal(again(picture(3)).gradient, first(picture(3)).gradient)
-
-
-# --- octaves
-
-
-@pytest.mark.parametrize(
-    ("octaves", "size", "built"), [(1, 40, 1), (3, 40, 3), (4, 33, 4), (6, 40, 4), (3, 6, 1), (2, 8, 2)]
-)
-def test_octaves_go_on_while_the_short_side_is_two_strides(octaves: int, size: int, built: int) -> None:
-    """The network cut at relu2_1 has a stride of 2, so that the smallest octave has 4 pixels."""
-    network = random_network(Design(SMALL), SHALLOW)
-    config = replace(CONFIG, octaves=octaves, style_layers=SHALLOW, content_weight=0.0, tv_weight=0.0)
-    result = terms(network, config, None, [picture(2, 64, 64)], picture(3, 2 * size, size))
-    assert {name.partition("@")[2] for name in result} == {"", "1/2", "1/4", "1/8"} & {
-        "",
-        *(f"1/{2**n}" for n in range(1, built)),
-    }
-    assert len(result) == 2 * built
-
-
-@pytest.mark.parametrize(
-    ("statistic", "norm"), [*(("gram", norm) for norm in STYLE_NORMS), ("moments", "relative"), ("wasserstein", "mean")]
-)
-def test_octaves_are_the_mean_of_the_losses_of_halved_pictures(statistic: str, norm: str) -> None:
-    network = random_network(Design(SMALL), SHALLOW)
-    config = replace(
-        CONFIG, style_layers=SHALLOW, style_statistic=statistic, style_norm=norm, content_weight=0.0, tv_weight=0.0
-    )
-    style, image = picture(2, 36, 50), picture(3, 45, 38)
-    result = Objective(network, replace(config, octaves=3), None, [style])(image)
-    single = []
-    for _ in range(3):
-        single.append(float(Objective(network, config, None, [style])(image).loss))
-        style, image = halved(style), halved(image)
-    assert float(result.loss) == pytest.approx(sum(single) / 3, rel=1e-9)
-
-
-def test_a_style_too_small_for_an_octave_is_matched_at_those_it_has() -> None:
-    network = random_network(Design(SMALL), SHALLOW)
-    config = replace(CONFIG, style_layers=SHALLOW, content_weight=0.0, tv_weight=0.0)
-    styles, image = [picture(2, 9, 9), picture(4, 40, 40)], picture(3, 40, 40)
-    result = terms(network, replace(config, octaves=3), None, styles, image)
-    first, second = (
-        terms(network, config, None, pair, each)
-        for pair, each in ((styles, image), ([halved(s) for s in styles], halved(image)))
-    )
-    assert result == pytest.approx(
-        {
-            f"style/{layer}{at}": values[f"style/{layer}"] / 2
-            for at, values in (("", first), ("@1/2", second))
-            for layer in SHALLOW
-        }
-    )
 
 
 # --- the gradient
@@ -281,7 +227,7 @@ def inference() -> Iterator[None]:
 @pytest.mark.parametrize("mode", [torch.no_grad, inference])
 @pytest.mark.parametrize("statistic", STATISTICS)
 def test_gradient_is_the_same_in_every_grad_mode(network: Network, mode: type, statistic: str) -> None:
-    config = replace(CONFIG, style_statistic=statistic, octaves=2)
+    config = replace(CONFIG, style_statistic=statistic)
     outside = Objective(network, config, picture(1), [picture(2)])
     wanted = outside(picture(3))
     with mode():
@@ -412,12 +358,10 @@ def half_mask(height: int, width: int) -> Tensor:
     return torch.linspace(3, -3, width, dtype=torch.float64).sigmoid().expand(1, 1, height, width)
 
 
-@pytest.mark.parametrize("octaves", [1, 3])
-def test_a_mask_of_ones_is_no_mask(network: Network, octaves: int) -> None:
-    config = replace(CONFIG, octaves=octaves)
+def test_a_mask_of_ones_is_no_mask(network: Network) -> None:
     pair = picture(1, 96, 80), [picture(2, 96, 80)]
-    plain = Objective(network, config, *pair)(picture(3, 96, 80))
-    masked = Objective(network, config, *pair, masks=[torch.ones(1, 1, 96, 80, dtype=torch.float64)])
+    plain = Objective(network, CONFIG, *pair)(picture(3, 96, 80))
+    masked = Objective(network, CONFIG, *pair, masks=[torch.ones(1, 1, 96, 80, dtype=torch.float64)])
     result = masked(picture(3, 96, 80))
     assert torch.allclose(result.gradient, plain.gradient, rtol=1e-9, atol=1e-15)
     assert float(result.loss) == pytest.approx(float(plain.loss), rel=1e-12)
@@ -426,7 +370,7 @@ def test_a_mask_of_ones_is_no_mask(network: Network, octaves: int) -> None:
 def test_a_region_has_the_gram_matrix_of_its_own_positions(network: Network) -> None:
     """A loop over positions: each counts with the mask's mean over its square (Gatys et al. 2017, section 4)."""
     layer, (height, width) = "relu2_1", (16, 24)
-    config = Config(style_layers=(layer,), content_weight=0.0, tv_weight=0.0, octaves=1)
+    config = Config(style_layers=(layer,), content_weight=0.0, tv_weight=0.0)
     mask, style, image = half_mask(height, width), picture(2, height, width), picture(3, height, width)
     loss = float(Objective(network, config, None, [style], masks=[mask])(image).loss)
     maps = network(image, (layer,))[layer][0]
@@ -446,7 +390,7 @@ def test_what_is_masked_out_is_not_pulled_to_the_style(network: Network) -> None
     """Beyond the reach of the layers, a hard mask's style leaves the other side's gradient 0."""
     mask = torch.zeros(1, 1, 64, 96, dtype=torch.float64)
     mask[..., :32] = 1
-    config = Config(style_layers=SHALLOW, content_weight=0.0, tv_weight=0.0, octaves=1)
+    config = Config(style_layers=SHALLOW, content_weight=0.0, tv_weight=0.0)
     style, image = picture(2, 64, 96), picture(3, 64, 96)
     gradient = Objective(network, config, None, [style], masks=[mask])(image).gradient
     reach = sum(network.reach("relu2_1"))
@@ -466,12 +410,10 @@ def test_a_style_without_a_mask_takes_the_rest(network: Network) -> None:
 # --- tiles
 
 
-@given(
-    st.integers(64, 120), st.integers(64, 120), st.sampled_from((16, 32, 48)), st.booleans(), st.sampled_from((1, 2))
-)
-def test_tiled_is_untiled(height: int, width: int, tile: int, masked: bool, octaves: int) -> None:
+@given(st.integers(64, 120), st.integers(64, 120), st.sampled_from((16, 32, 48)), st.booleans())
+def test_tiled_is_untiled(height: int, width: int, tile: int, masked: bool) -> None:
     network = random_network(Design(SMALL), (*FIVE, "relu4_2"))
-    config = replace(CONFIG, octaves=octaves, nearest_weight=2.0)
+    config = replace(CONFIG, nearest_weight=2.0)
     size = height, width
     masks = [half_mask(*size), None] if masked else None
     content, styles, image = picture(1, *size), [picture(2, 80, 70), picture(4, *size)], picture(3, *size)
@@ -492,7 +434,7 @@ def test_tiled_is_untiled_on_real_weights_in_float32(shared: Path) -> None:
         style_layers=("relu1_1", "relu2_1", "relu3_1"),
         content_layers=("relu3_4",),
         content_weight=0.02,
-        octaves=3,
+        pooling="average",  # with max, rounding picks another maximum in a few places
         precision="float32",
         device="cpu",
     )
@@ -500,7 +442,7 @@ def test_tiled_is_untiled_on_real_weights_in_float32(shared: Path) -> None:
     content = resize(load_image(shared / "images" / "content" / "tubingen.jpg"), (150, 200))
     style = resize(load_image(shared / "images" / "style" / "night_cafe.jpg"), (160, 200))
     whole, tiled = (Objective(network, config, content, [style], tile=tile)(content).gradient for tile in (0, 64))
-    assert float((tiled - whole).norm()) <= 1e-4 * float(whole.norm())
+    assert float((tiled - whole).norm()) <= 1e-5 * float(whole.norm())
 
 
 def test_moments_pass_through_a_head(network: Network) -> None:

@@ -147,6 +147,11 @@ def test_settings_never_name_files_or_devices_of_the_server_and_fit_its_limits()
     assert "size is 2048 here, not original" in changed and "starts from the photograph" in changed
 
 
+def test_settings_of_an_older_picture_come_back_with_what_has_changed_since() -> None:
+    config, changed = from_png({"config": {**Config(size=640).to_dict(), "octaves": 3}}, LIMITS)
+    assert config.size == 640 and changed == "the setting octaves, which was 3, no longer exists"
+
+
 @pytest.mark.parametrize("metadata", [{}, {"config": 3}, {"config": {"nothing": 1}}, {"config": {"size": "x"}}])
 def test_settings_that_are_none_are_refused(metadata: dict[str, Any]) -> None:
     with pytest.raises(StyleTransferError):

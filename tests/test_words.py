@@ -188,6 +188,10 @@ def test_the_browser_s_first_language_counts(header: str, language: str) -> None
         ("Painted by the built-in network (no GPU) on CPU.", "由 CPU 上的内置网络（没有 GPU）绘制。"),
         ("my night.jpg · stopped", "my night.jpg · 已停止"),
         ("The settings are back: size is 2048 here, not 4096.", "设置已恢复：尺寸 在这里为 2048，而不是 4096。"),
+        (
+            "The settings are back: the setting octaves, which was 3, no longer exists.",
+            "设置已恢复：设置项 octaves（原为 3）已不再提供。",
+        ),
         ("设置已恢复。 Still to be given: 照片和风格图像.", "设置已恢复。还需要提供：照片和风格图像。"),
         ("Getting ready · Reading the clip", "准备中 · 正在读取视频"),
         ("Frame 2 of 60 · about 3 min", "第 2/60 帧 · 约 3 分钟"),

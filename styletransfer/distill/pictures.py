@@ -92,7 +92,6 @@ def own_optimisation(student: Network, images: Sequence[Tensor], generator: rand
         init=generator.choice(("content",) * 7 + ("noise",)),
         content_layers=(generator.choice((main_layer,) * 6 + student.design.content_layers),),
         content_weight=generator.choice((0.0, 0.01, 0.02, 0.02, 0.05, 0.2)),
-        octaves=generator.choice((1, 1, 2)),
         seed=generator.getrandbits(32),
     )
     content, style = (varied(image, generator) for image in generator.sample(list(images), 2))

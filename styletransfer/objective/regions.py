@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,13 +10,13 @@ from torch import Tensor
 
 from ..losses import Moments, mix
 
-StyleMoments = list[dict[str, Moments]]  # of a style picture, by octave and layer
+StyleMoments = Mapping[str, Moments]  # of a style picture, by layer
 
 
 @dataclass(frozen=True)
 class Region:
     """Where some of the styles go: a mask (1, 1, H, W) in [0, 1] (None: everywhere), its share of the area, the weights
-    of all styles in it, and the target moments, by octave and layer.
+    of all styles in it, and the target moments.
     """
 
     mask: Tensor | None
@@ -55,5 +55,4 @@ def left_by(masks: Sequence[Tensor]) -> Tensor | None:
 
 
 def _mixed(styles: Sequence[StyleMoments], weights: Sequence[float]) -> StyleMoments:
-    """The mixed moments of several styles, at the octaves that all have: a small style may have fewer."""
-    return [{layer: mix([part[layer] for part in octave], weights) for layer in octave[0]} for octave in zip(*styles)]
+    return {layer: mix([style[layer] for style in styles], weights) for layer in styles[0]}

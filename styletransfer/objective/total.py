@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import repeat
 from typing import NamedTuple
@@ -17,11 +16,13 @@ from ..features import Network, wanted_layers
 from ..losses import Moments, content_scale, style_loss, temporal_loss, total_variation, widen, widest
 from ..nearest import Matches, drawn, find_matches
 from ..parts import Part, content_inside, measured
-from ..pixels import Size, halve, size_of
+from ..pixels import Size, size_of
 from ..tiles import Map, Sums, Tile, summed, tiles_of
 from .regions import Region, StyleMoments, regions_of
 from .terms import TermWeights, layer_weights, matched_layers, term_weights
 from .variation import LEAST_VARIATION, mean_variation, roughness, variation_per_value
+
+Counts = dict[str, list[float]]  # by layer and region, how many positions it has: the sum of its guide
 
 
 class Evaluation(NamedTuple):
@@ -30,14 +31,6 @@ class Evaluation(NamedTuple):
     loss: Tensor
     gradient: Tensor
     terms: dict[str, Tensor]
-
-
-@dataclass(frozen=True)
-class Octave:
-    """One size of the picture: its parts, and by layer the sums of the regions' guides."""
-
-    parts: list[Part]
-    counts: dict[str, list[float]]
 
 
 class Anchor(NamedTuple):
@@ -86,7 +79,7 @@ class Objective:
         self.anchor = anchor if self.temporal_weight else None
         self.matches: dict[str, list[Matches]] = {}
         self._drawn: dict[str, list[Tensor]] = {}  # the styles' vectors that are searched, by layer, one a region
-        self._octaves: dict[Size, list[Octave]] = {}
+        self._parts: dict[Size, tuple[list[Part], Counts]] = {}
         with torch.no_grad():
             if content is not None and self.content_weights:
                 self.content_targets = self._maps(content, self.content_weights)
@@ -155,15 +148,10 @@ class Objective:
         return maps
 
     def _style_moments(self, style: Tensor) -> StyleMoments:
-        """A style picture's moments by octave and style layer, at the octaves that it is large enough for."""
-        layers = list(self.style_weights)
-        octaves = []
-        for image in self._pyramid(style):
-            size, everywhere = size_of(image), {layer: (None,) for layer in layers}
-            parts = [Part(tile, {}, everywhere) for tile in self._tiles(size, layers)]
-            sums = summed(image, parts, self._measure, self.mapped)
-            octaves.append({layer: self._moments(sums, layer, 0, self._positions(size, layer)) for layer in layers})
-        return octaves
+        size, layers = size_of(style), list(self.style_weights)
+        parts = [Part(tile, {}, {layer: (None,) for layer in layers}) for tile in self._tiles(size, layers)]
+        sums = summed(style, parts, self._measure, self.mapped)
+        return {layer: self._moments(sums, layer, 0, self._positions(size, layer)) for layer in layers}
 
     @torch.no_grad()
     def match(self, start: Tensor, styles: Sequence[Tensor]) -> None:
@@ -172,7 +160,7 @@ class Objective:
         if not layers:
             return
         self.matches = {}
-        self._octaves.clear()  # their parts are views of the matches
+        self._parts.clear()  # they are views of the matches
         if not self._drawn:
             generator = torch.Generator().manual_seed(self.config.seed)
             maps = [self._maps(style, layers) for style in styles]
@@ -202,34 +190,7 @@ class Objective:
         return Evaluation(loss.detach(), gradient.contiguous(), {name: term.detach() for name, term in terms.items()})
 
     def _terms(self, image: Tensor) -> dict[str, Tensor]:
-        contents: dict[str, Tensor] = {}
-        styles: dict[str, Tensor] = {}
-        nearest: dict[str, Tensor] = {}
-        levels = self._pyramid(image) if self.regions else [image]
-        levels = levels[: max((len(region.targets) for region in self.regions), default=1)]
-        for number, (level, octave) in enumerate(zip(levels, self._octaves_of(image, len(levels)))):
-            targets = self.content_targets if number == 0 else {}
-            if not targets and not self.regions:
-                continue
-            sums = summed(level, octave.parts, self._measure, self.mapped)
-            for layer in targets:
-                weight = self.content_weights[layer] / self.content_scales[layer]
-                contents[f"content/{layer}"] = weight * sums[f"{layer}/error"]
-            for layer, counts in octave.counts.items():
-                name = f"style/{layer}@1/{2**number}" if number else f"style/{layer}"
-                losses = []
-                for place, (region, count) in enumerate(zip(self.regions, counts)):
-                    if number >= len(region.targets) or not count:
-                        continue
-                    share = region.share / min(len(levels), len(region.targets))
-                    measured = self._moments(sums, layer, place, count)
-                    loss = self._style_loss(layer, measured, region.targets[number][layer], level)
-                    losses.append(share * self.style_weights[layer] * loss)
-                if losses:
-                    styles[name] = torch.stack(losses).sum()
-                if number == 0 and layer in self.matches:
-                    nearest[f"nearest/{layer}"] = self.nearest_weights[layer] * self._distance(sums, layer, counts)
-        terms = {**contents, **styles, **nearest}
+        terms = self._terms_of_features(image) if self.content_targets or self.regions else {}
         if self.tv_weight:
             terms["tv/pixels"] = self.tv_weight * self._variation(image)
         if self.anchor is not None:
@@ -238,15 +199,35 @@ class Objective:
             terms["content/none"] = 0 * image.sum()
         return terms
 
-    def _style_loss(self, layer: str, measured: Moments, target: Moments, level: Tensor) -> Tensor:
-        return style_loss(
-            measured,
-            target,
-            self.config.style_statistic,
-            self.config.style_norm,
-            pixels=level.shape[-2] * level.shape[-1],
+    def _terms_of_features(self, image: Tensor) -> dict[str, Tensor]:
+        """The content, style and nearest-neighbour terms, in this order."""
+        parts, counts = self._parts_of(size_of(image))
+        sums = summed(image, parts, self._measure, self.mapped)
+        terms: dict[str, Tensor] = {}
+        for layer, scale in self.content_scales.items():
+            terms[f"content/{layer}"] = self.content_weights[layer] / scale * sums[f"{layer}/error"]
+        for layer in counts:
+            terms[f"style/{layer}"] = self._style_loss(sums, layer, counts[layer], image)
+        for layer in self.matches:
+            terms[f"nearest/{layer}"] = self.nearest_weights[layer] * self._distance(sums, layer, counts[layer])
+        return terms
+
+    def _style_loss(self, sums: Sums, layer: str, counts: Sequence[float], image: Tensor) -> Tensor:
+        """A layer's weighted style loss, over all regions."""
+        loss = partial(
+            style_loss,
+            statistic=self.config.style_statistic,
+            norm=self.config.style_norm,
+            pixels=image.shape[-2] * image.shape[-1],
             channels=self.network.channels(layer),
         )
+        weight = self.style_weights[layer]
+        losses = [
+            region.share * weight * loss(self._moments(sums, layer, place, count), region.targets[layer])
+            for place, (region, count) in enumerate(zip(self.regions, counts))
+            if count
+        ]
+        return torch.stack(losses).sum()
 
     def _distance(self, sums: Sums, layer: str, counts: Sequence[float]) -> Tensor:
         """Mean cosine distance between a layer's features and their matches, over all regions."""
@@ -263,33 +244,18 @@ class Objective:
 
     # --- sizes
 
-    def _pyramid(self, image: Tensor) -> list[Tensor]:
-        """The picture and its halved versions: as many as the settings ask for and the network's stride allows."""
-        levels = [image]
-        while len(levels) < self.config.octaves and min(levels[-1].shape[-2:]) // 2 >= 2 * self.network.stride:
-            levels.append(halve(levels[-1]))
-        return levels
-
-    def _octaves_of(self, image: Tensor, count: int) -> list[Octave]:
-        """The octaves for pictures of this size, built at its first use."""
-        size = size_of(image)
-        if size not in self._octaves:
-            self._octaves[size] = [
-                self._octave((size[0] >> octave, size[1] >> octave), octave) for octave in range(count)
-            ]
-        return self._octaves[size]
-
-    def _octave(self, size: Size, octave: int) -> Octave:
-        contents = {} if octave else self.content_targets
-        layers = list(self.style_weights) if self.regions else []
-        guides = {layer: [self._guide(region, size, layer) for region in self.regions] for layer in layers}
-        deepest = [*contents, *layers]
-        matches = {} if octave else self.matches
-        masks = {layer: [guide for guide, _ in pairs] for layer, pairs in guides.items()}
-        (frame,) = tiles_of(size, 0, stride=1, halo=0)
-        whole = Part(frame, contents, masks, matches)
-        parts = [whole.inside(tile, self.network) for tile in (self._tiles(size, deepest) if deepest else [])]
-        return Octave(parts, {layer: [count for _, count in pairs] for layer, pairs in guides.items()})
+    def _parts_of(self, size: Size) -> tuple[list[Part], Counts]:
+        """The parts of a picture of this size, and the counts of its regions, made at the size's first use."""
+        if size not in self._parts:
+            layers = list(self.style_weights) if self.regions else []
+            guides = {layer: [self._guide(region, size, layer) for region in self.regions] for layer in layers}
+            masks = {layer: [mask for mask, _ in pairs] for layer, pairs in guides.items()}
+            counts = {layer: [count for _, count in pairs] for layer, pairs in guides.items()}
+            (frame,) = tiles_of(size, 0, stride=1, halo=0)
+            whole = Part(frame, self.content_targets, masks, self.matches)
+            tiles = self._tiles(size, [*self.content_targets, *layers])
+            self._parts[size] = [whole.inside(tile, self.network) for tile in tiles], counts
+        return self._parts[size]
 
     def _guide(self, region: Region, size: Size, layer: str) -> tuple[Tensor | None, float]:
         """A region's mask averaged over the squares of the layer's positions, (1, 1, h, w), and its sum."""

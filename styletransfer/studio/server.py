@@ -59,7 +59,7 @@ class Limits:
         if not self.zero:
             return self.seconds
         work = sum(steps * (float(config.size) * scale) ** 2 for steps, scale in zip(config.steps(), config.scales))
-        return min(self.seconds, 15 + 4e-7 * config.octaves * work)
+        return min(self.seconds, 15 + 4e-7 * work)
 
 
 def limits(environment: Mapping[str, str], gpu: bool) -> Limits:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-from ..config import Config, StyleTransferError, network_change
+from ..config import Config, StyleTransferError, program_changes
 from ..recipes import RECIPES
 from .server import Limits
 
@@ -132,9 +132,7 @@ def from_png(metadata: Mapping[str, Any], limits: Limits) -> tuple[Config, str]:
         usual = RECIPES["balanced"]
         config = replace(config, init="content", scales=usual.scales, iterations=usual.iterations)
         changes.append("the run starts from the photograph, not from an earlier picture")
-    if since := network_change(metadata):
-        changes.append(since)
-    return config, "; ".join(changes)
+    return config, "; ".join([*changes, *program_changes(metadata)])
 
 
 def _fitted(config: Config, limits: Limits, names: Mapping[str, str] | None = None) -> tuple[Config, list[str]]:

@@ -35,7 +35,6 @@ JUDGE = Config(
     style_layer_weights=(1.0,) * len(NAMES),
     content_layers=("relu4_2",),
     content_weight=1.0,
-    octaves=1,
     tv_weight=0.0,
     precision="float32",
 )

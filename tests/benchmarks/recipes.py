@@ -29,7 +29,7 @@ def jobs(names: list[str], size: int) -> dict[str, tuple[Config, bool, bool]]:
     """The runs asked for: settings, and whether they have a content and a style."""
     runs = {name: (replace(recipe(name), size=size), True, True) for name in names if name != "reconstructions"}
     if "reconstructions" in names:
-        plain = Config(size=size, init="noise", octaves=1, scales=(1.0,), iterations=(200,), content_weight=1.0)
+        plain = Config(size=size, init="noise", scales=(1.0,), iterations=(200,), content_weight=1.0)
         for number, layer in enumerate(NAMES, 1):
             runs[f"content-{layer}"] = replace(plain, content_layers=(layer,), strength=0.0), True, False
             runs[f"style-{layer}"] = replace(plain, style_layers=NAMES[:number], strength=100.0), False, True

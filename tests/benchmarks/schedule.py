@@ -2,7 +2,7 @@
 
     python tests/benchmarks/schedule.py --weights VGG19.safetensors --contents FOLDER --styles FOLDER [--pairs 6]
 
-The mark is style + 0.05 content (relative, one octave, VGG-19's relu1_1 to relu5_1 and relu4_2, float32) of what the
+The mark is style + 0.05 content (relative, VGG-19's relu1_1 to relu5_1 and relu4_2, float32) of what the
 plain loop has after 300 steps of torch's L-BFGS from the content at 384 px, with its values free: no file can hold
 them. `clamped` is that picture as it is saved; `--boxed` adds the loop that clamps its values at every evaluation, as
 PyTorch's tutorial does.

@@ -85,13 +85,11 @@ def main() -> None:
     plain = Plain(random_vgg19(), content, style)
     figures["plain VGG-19 step"] = seconds_of(lambda: plain.step(content), options.repeats)
     figures["VGG-19's convolutions alone"] = convolutions_alone(dtype, 288, 384, options.repeats)
-    vgg = Objective(package_vgg19(dtype), Config(octaves=1), content, [style])
+    vgg = Objective(package_vgg19(dtype), Config(), content, [style])
     figures["VGG-19 step"] = seconds_of(lambda: vgg(content), options.repeats)
-    for octaves in (1, 3):
-        config = Config(network="builtin", octaves=octaves, tv_weight=0.0 if octaves == 1 else 0.002)
-        own = Objective(load_network(config), config, content, [style])
-        name = f"built-in step, {octaves} octave{'s' * (octaves > 1)}"
-        figures[name] = seconds_of(lambda o=own: o(content), options.repeats)
+    config = Config(network="builtin", tv_weight=0.0)
+    own = Objective(load_network(config), config, content, [style])
+    figures["built-in step"] = seconds_of(lambda: own(content), options.repeats)
     large = Plain(random_vgg19(), *(resize(each, (384, 512)) for each in (photo, painting)))
     figures["plain VGG-19 step, 512x384"] = seconds_of(lambda: large.step(large.content), options.repeats // 2 + 1)
     with tempfile.TemporaryDirectory() as folder:
