@@ -96,7 +96,7 @@ def test_a_stopped_clip_has_the_frames_that_are_done(both: tuple[str, str], fram
         next(items)
     items.close()
     if not frames:
-        assert wanted.file is None and wanted.ending == "Stopped." and left_in(wanted) == []
+        assert wanted.file is None and wanted.ending == "Stopped: no frame is finished yet." and left_in(wanted) == []
         return
     assert wanted.ending == "Stopped: 2 of 6 frames." and left_in(wanted) == ["clip-style-64.mp4", "frame.jpg"]
     assert len(list(Clip(Path(str(wanted.file))).frames())) == 2

@@ -200,7 +200,10 @@ def test_the_browser_s_first_language_counts(header: str, language: str) -> None
             "Stopped after 10 min, the most that is allowed here: 2 of 60 frames.",
             "已停止（达到这里允许的最长时间 10 分钟）：已绘制 2/60 帧。",
         ),
-        ("Stopped after 90 s, the most that is allowed here.", "已停止（达到这里允许的最长时间 90 秒）。"),
+        (
+            "Stopped after 90 s, the most that is allowed here: no frame is finished yet.",
+            "已停止（达到这里允许的最长时间 90 秒）：还没有画完任何一帧。",
+        ),
         (
             "frames a second must be a number above 0 and at most 30, got 31",
             "每秒帧数必须大于 0 且不超过 30，而不是 31",

@@ -92,7 +92,9 @@ class Reel:
             return f"Done: {self.total} frames in {duration(self.spent)}."
         limit = self.job.limits.seconds
         why = f" after {duration(limit)}, the most that is allowed here" if self.spent >= limit else ""
-        return f"Stopped{why}: {self.number} of {self.total} frames." if self.number else f"Stopped{why}."
+        if not self.number:
+            return f"Stopped{why}: no frame is finished yet."
+        return f"Stopped{why}: {self.number} of {self.total} frames."
 
 
 def ordered(
