@@ -29,7 +29,7 @@ class Moments:
     mean: Tensor
     second: Tensor
 
-    @property
+    @cached_property
     def covariance(self) -> Tensor:
         return self.second - torch.outer(self.mean, self.mean)
 
@@ -183,19 +183,23 @@ def style_loss(
 
 def _gram_loss(measured: Moments, target: Moments, norm: str, pixels: int, channels: int) -> Tensor:
     if norm == "picture":
-        gap = (measured.count * measured.second - target.count * target.second).square().sum()
-        return gap / (4.0 * 3**2 * float(pixels) ** 2)
-    distance: Tensor = _SquaredDistance.apply(measured.second, target.second)
+        distance = _squared_distance(measured.count * measured.second, target.count * target.second)
+        return distance / (4.0 * 3**2 * float(pixels) ** 2)
+    distance = _squared_distance(measured.second, target.second)
     if norm == "relative":
         return distance / target.energy.clamp_min(FLOOR * channels)
     return distance / channels**2 / {"gatys": 4, "mean": 1, "elements": channels**2}[norm]
 
 
-class _SquaredDistance(torch.autograd.Function):
-    """|G - A|^2 with respect to G, in as few passes over the matrices (C, C) as there can be: of a small picture, they
-    have more values than the maps.
+def _squared_distance(measured: Tensor, target: Tensor) -> Tensor:
+    """|G - A|^2 of matrices (C, C), differentiable with respect to G, in as few passes over them as there can be: of a
+    small picture, they have more values than the maps.
     """
+    distance: Tensor = _SquaredDistance.apply(measured, target)
+    return distance
 
+
+class _SquaredDistance(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, measured: Tensor, target: Tensor) -> Tensor:
         gap = measured - target
@@ -212,7 +216,7 @@ def _moments_loss(measured: Moments, target: Moments, norm: str, channels: int) 
     """Squared distances of the means and of the covariances, added or, relative to the target, averaged."""
     mean = (measured.mean - target.mean).square().sum()
     goal = target.covariance
-    covariance = (measured.covariance - goal).square().sum()
+    covariance = _squared_distance(measured.covariance, goal)
     if norm == "mean":
         return mean / channels + covariance / channels**2
     floor = FLOOR * channels

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from styletransfer import Config, plan
 from styletransfer.features import Network
-from styletransfer.plan import estimate_seconds, make_plan, memory_needed
+from styletransfer.plan import make_plan, memory_needed, seconds_of_scales
 
 CONFIG = Config(content_layers=("relu4_2",), size=1024)
 SIZE = (768, 1024)
@@ -79,17 +79,21 @@ def test_the_estimate_is_linear_in_steps_and_pixels(network: Network, monkeypatc
     monkeypatch.setattr(plan.timing, "_seconds_of_step", seconds_of_step)
     monkeypatch.setattr(plan.timing, "_seconds_of_pass", lambda: 0.0)
     config = replace(CONFIG, optimizer="adam")
-    one = estimate_seconds(network, config, [((100, 100), 9)])
+
+    def seconds(*scales: tuple[tuple[int, int], int], tile: int = 0) -> float:
+        return sum(seconds_of_scales(network, config, scales, tile))
+
+    one = seconds(((100, 100), 9))
     assert one == pytest.approx(10 * 1e-6 * 100 * 100)  # nine steps, and the targets
-    assert estimate_seconds(network, config, [((200, 200), 9)]) == pytest.approx(4 * one)
-    assert estimate_seconds(network, config, [((100, 100), 9), ((200, 200), 9)]) == pytest.approx(5 * one)
-    assert estimate_seconds(network, config, [((200, 200), 9)], tile=64) > plan.timing.TILED_COST * 4 * one
+    assert seconds(((200, 200), 9)) == pytest.approx(4 * one)
+    assert seconds(((100, 100), 9), ((200, 200), 9)) == pytest.approx(5 * one)
+    assert seconds(((200, 200), 9), tile=64) > plan.timing.TILED_COST * 4 * one
     repeated = 2 * (9 + plan.timing.SEARCH) / 10
-    assert estimate_seconds(network, config, [((100, 100), 9), ((100, 100), 9)]) == pytest.approx((1 + repeated) * one)
-    matched = plan.seconds_of_scales(network, config, [((100, 100), 9)], finished=True)
+    assert seconds(((100, 100), 9), ((100, 100), 9)) == pytest.approx((1 + repeated) * one)
+    matched = seconds_of_scales(network, config, [((100, 100), 9)], finished=True)
     assert matched == [pytest.approx(2 * (10 + plan.timing.SEARCH) / 10 * one)]
     fixed = 0.25  # of each evaluation, whatever its size
-    assert estimate_seconds(network, config, [((200, 200), 9)]) == pytest.approx(10 * fixed + 4 * one)
+    assert seconds(((200, 200), 9)) == pytest.approx(10 * fixed + 4 * one)
 
 
 def test_a_step_is_timed_once_for_settings_that_cost_the_same(

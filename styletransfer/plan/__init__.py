@@ -2,12 +2,11 @@
 
 from .memory import Plan, is_out_of_memory, make_plan, memory_needed, smaller_tile
 from .system import available_memory, peak_memory, resident_memory
-from .timing import estimate_seconds, seconds_of_scales
+from .timing import seconds_of_scales
 
 __all__ = [
     "Plan",
     "available_memory",
-    "estimate_seconds",
     "is_out_of_memory",
     "make_plan",
     "memory_needed",

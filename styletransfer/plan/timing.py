@@ -39,11 +39,6 @@ LBFGS_START = 3  # steps at the start of a size that take one more evaluation, u
 TARGETS, SEARCH = 1, 3  # evaluations that take as long as the targets of a scale, and as the search for its matches
 
 
-def estimate_seconds(network: Network, config: Config, scales: Sequence[tuple[Size, int]], tile: int = 0) -> float:
-    """Seconds for all scales, as `seconds_of_scales` has them."""
-    return sum(seconds_of_scales(network, config, scales, tile))
-
-
 def seconds_of_scales(
     network: Network, config: Config, scales: Sequence[tuple[Size, int]], tile: int = 0, *, finished: bool = False
 ) -> list[float]:

@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 from styletransfer import Config, allocator, load_image
 from styletransfer.features import load_network
 from styletransfer.pixels import fit_size, resize
-from styletransfer.plan import estimate_seconds, make_plan, peak_memory
+from styletransfer.plan import make_plan, peak_memory, seconds_of_scales
 from styletransfer.transfer import iterate
 
 
@@ -47,7 +47,7 @@ def one(options: argparse.Namespace, size: int) -> None:
     content, style = resize(photo, frame), load_image(ROOT / "examples" / "styles" / "night.jpg")
     network = load_network(config)
     plan = make_plan(network, config, frame)
-    told = estimate_seconds(network, config, [(frame, options.steps)], plan.tile)
+    (told,) = seconds_of_scales(network, config, [(frame, options.steps)], plan.tile)
     began = time.perf_counter()
     for step in iterate(content, [style], config, network=network, on_tight_memory=allocator.give_back):
         evaluations = step.evaluations  # the first steps spend several
